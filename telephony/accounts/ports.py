@@ -1,0 +1,93 @@
+"""Where accounts are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from telephony.accounts.model import Key, Phone, PhoneNumber, Trunk
+
+T = TypeVar("T", Trunk, Phone, PhoneNumber)
+
+
+class Repository(Protocol[T]):
+    """One noun of an organization. A foreign id is no id.
+
+    ``add`` raises ``Conflict`` where the natural key (a phone's user, a number's e164, a
+    trunk's name) is taken; ``replace`` and ``remove`` raise it for what the file made.
+    """
+
+    async def find(self, organization: str) -> list[T]: ...
+
+    async def get(self, organization: str, item: str) -> T | None: ...
+
+    async def add(self, item: T) -> None: ...
+
+    async def replace(self, item: T) -> None: ...
+
+    async def remove(self, organization: str, item: str) -> bool: ...
+
+
+class Directory(Protocol):
+    """A live picture of every trunk, phone and number, in memory; the signalling reads it.
+
+    Rows from telephony.toml come first, then those of the store by creation. ``watch`` is
+    called after every change, on the loop.
+    """
+
+    def trunks(self, organization: str | None = None) -> tuple[Trunk, ...]: ...
+
+    def phones(self, organization: str | None = None) -> tuple[Phone, ...]: ...
+
+    def numbers(self, organization: str | None = None) -> tuple[PhoneNumber, ...]: ...
+
+    def number(self, e164: str) -> PhoneNumber | None: ...
+
+    def watch(self, changed: Callable[[], None]) -> None: ...
+
+
+class KeyStore(Protocol):
+    """API keys."""
+
+    async def by_digest(self, digest: str) -> Key | None: ...
+
+    async def add(self, key: Key) -> None: ...
+
+    async def find(self, organization: str | None = None) -> list[Key]: ...
+
+    async def remove(self, key: str) -> bool: ...
+
+    async def touch(self, key: str, now: datetime) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request was answered: kept under its idempotency key."""
+
+    status: int
+    body: bytes
+
+
+class IdempotencyStore(Protocol):
+    """Answers by (organization, key), 24 hours, through restarts."""
+
+    async def begin(
+        self, organization: str, key: str, body_hash: str, now: datetime
+    ) -> Answer | None:
+        """None: the key is ours now, so handle the request. An answer: replay it.
+
+        Raises:
+            Conflict: another body under this key (code IDEMPOTENCY_CONFLICT).
+            Busy: the first request with this key is still being handled by somebody.
+        """
+        ...
+
+    async def finish(self, organization: str, key: str, answer: Answer) -> None: ...
+
+    async def forget(self, organization: str, key: str) -> None:
+        """The request failed before anything was sent: the key is free again."""
+        ...
+
+    async def purge(self, before: datetime) -> int: ...

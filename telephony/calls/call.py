@@ -1,0 +1,172 @@
+"""A call as a value: folded from its events; says which commands are permitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from telephony.calls import commands as c
+from telephony.calls import events as e
+from telephony.calls.leg import Leg
+from telephony.calls.outcome import Cause, EndedBy, Outcome, Status
+from telephony.calls.state import Direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Everything the row of a call holds. ``id`` is the session id.
+
+    ``kind`` is ``ivr`` when a dialplan runs the call. ``updated_at`` is the time of the last
+    event. ``recording_status`` is one of the contract's words or None.
+    """
+
+    id: str
+    organization: str
+    direction: Direction
+    created_at: datetime
+    updated_at: datetime
+    status: Status
+    from_number: str = ""
+    to_number: str = ""
+    provider: str = "sip"
+    kind: str = "ivr"
+    language: str = "en"
+    agent: str | None = None
+    dialplan: str | None = None
+    trunk: str | None = None
+    phone_number: str | None = None
+    room: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    pipeline: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    legs: tuple[Leg, ...] = ()
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    outcome: Outcome | None = None
+    recording_status: str | None = None
+    recording_path: str | None = None
+    recording_ms: int | None = None
+
+    # --- reading ---------------------------------------------------------------------------
+
+    @property
+    def live(self) -> bool:
+        return not self.status.terminal
+
+    @property
+    def active(self) -> bool:
+        return self.status is Status.ACTIVE
+
+    @property
+    def primary(self) -> Leg | None:
+        """The first leg: the caller of an inbound call, the callee of an outbound one."""
+        return self.legs[0] if self.legs else None
+
+    @property
+    def failure_cause(self) -> str | None:
+        cause = self.outcome.cause if self.outcome else None
+        return cause.value if cause else None
+
+    @property
+    def duration_seconds(self) -> float:
+        """From the answer to the end; 0 when never active."""
+        if self.answered_at is None or self.ended_at is None:
+            return 0.0
+        return max(0.0, (self.ended_at - self.answered_at).total_seconds())
+
+    def leg(self, leg_id: str) -> Leg | None:
+        return next((leg for leg in self.legs if leg.id == leg_id), None)
+
+    # --- events ----------------------------------------------------------------------------
+
+    def apply(self, event: e.Event) -> Call:
+        """The call after the event."""
+        call = replace(self, updated_at=event.at)
+        if isinstance(event, e.LegEvent):
+            call = call._apply_leg(event)
+        match event:
+            case e.LegRinging() if call.status is Status.DIALING and call._is_primary(event):
+                return replace(call, status=Status.RINGING)
+            case e.LegAnswered() if not call.status.terminal and call._is_primary(event):
+                if call.answered_at is None:
+                    return replace(call, status=Status.ACTIVE, answered_at=event.at)
+                return call
+            case e.RoomJoined():
+                return replace(call, room=event.room)
+            case e.RecordingStarted(kind="call"):
+                return replace(call, recording_status="pending", recording_path=event.path)
+            case e.RecordingReady(kind="call"):
+                return replace(call, recording_status="ready", recording_ms=event.duration_ms)
+            case e.RecordingFailed(kind="call"):
+                return replace(call, recording_status="failed", recording_ms=event.duration_ms)
+            case e.CallEnded() if call.outcome is None:
+                return replace(
+                    call, status=event.outcome.status, outcome=event.outcome, ended_at=event.at
+                )
+            case _:
+                return call
+
+    def _is_primary(self, event: e.LegEvent) -> bool:
+        return not self.legs or self.legs[0].id == event.leg
+
+    def _apply_leg(self, event: e.LegEvent) -> Call:
+        leg = self.leg(event.leg)
+        if leg is None:
+            born = Leg.born(event)
+            return self if born is None else replace(self, legs=(*self.legs, born))
+        after = leg.apply(event)
+        if after is leg:
+            return self
+        return replace(self, legs=tuple(after if x.id == leg.id else x for x in self.legs))
+
+    # --- rules -----------------------------------------------------------------------------
+
+    def permit(self, command: c.Command) -> str | None:
+        """Why the command is not allowed now, or None where it is."""
+        if isinstance(command, c.Note):
+            return None
+        if self.status.terminal:
+            return "the call is over"
+        if isinstance(command, c.Dial):
+            return "there is such a leg already" if self.leg(command.leg) else None
+        if not isinstance(command, c.LegCommand):
+            return None
+        leg = self.leg(command.leg)
+        if leg is None:
+            return f"no leg {command.leg}"
+        if not leg.live:
+            return "the leg has ended"
+        return self._permit_on(command, leg)
+
+    def _permit_on(self, command: c.LegCommand, leg: Leg) -> str | None:
+        match command:
+            case c.Answer():
+                if leg.direction is Direction.OUTBOUND:
+                    return "we called this leg"
+                return "the leg is answered" if leg.answered else None
+            case c.Ring():
+                return "the leg is answered" if leg.answered else None
+            case c.Stop() | c.EndLeg() | c.LeaveRoom() | c.StopRecord():
+                return None
+            case c.Bridge():
+                other = self.leg(command.other)
+                if other is None or not other.answered or not leg.answered:
+                    return "both legs must be answered"
+                return None
+            case _:
+                return None if leg.answered else "the leg is not answered"
+
+    def closing(self, outcome: Outcome | None, by: EndedBy) -> Outcome:
+        """The outcome of this call when it ends now and nobody said how.
+
+        An inbound call that was never active was canceled by its caller; an outbound one that
+        has no outcome of its first leg was canceled by whoever ended it.
+        """
+        if outcome is not None:
+            return outcome
+        if self.answered_at is not None:
+            return Outcome.completed(by)
+        if self.direction is Direction.INBOUND and by is not EndedBy.CALLER:
+            return Outcome.failed(Cause.INTERNAL)
+        return Outcome.canceled(by)

@@ -1,0 +1,372 @@
+"""Facts, in the past tense: one frozen dataclass each. They are what is stored.
+
+``at`` is when it happened (aware UTC). A leg is named by its identity,
+``phone-<session id>`` for the first, ``phone-<session id>-2`` for the second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from telephony.calls.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in a call."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegEvent(Event):
+    """Something that happened to one leg."""
+
+    leg: str
+
+
+# --- a call begins -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegOffered(LegEvent):
+    """Somebody calls us. ``dialled`` is what was dialled: E.164, a dialplan's name or a phone."""
+
+    from_number: str
+    from_name: str = ""
+    dialled: str
+    provider: str = "sip"
+    trunk: str | None = None
+    phone: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRequested(LegEvent):
+    """Somebody asked us to call ``to``; nothing has been sent yet."""
+
+    to: str
+    from_number: str
+    provider: str = "sip"
+    trunk: str | None = None
+    source: str = "api"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegDialing(LegEvent):
+    """We are about to send an INVITE: written before it leaves, since it cannot be taken back."""
+
+    to: str
+    from_number: str
+    provider: str = "sip"
+    trunk: str | None = None
+    phone: str | None = None
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegRinging(LegEvent):
+    """180 came in, or we sent it."""
+
+    sip_status: int = 180
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegEarlyMedia(LegEvent):
+    """Sound before the answer: 183 with SDP."""
+
+    sip_status: int = 183
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegAnswered(LegEvent):
+    """200 came in, or we sent it. ``codec`` as in SDP."""
+
+    codec: str = ""
+    sip_status: int = 200
+
+
+# --- while it lives ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegHeld(LegEvent):
+    """The far end put us on hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegUnheld(LegEvent):
+    """The far end took us off hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegMuted(LegEvent):
+    """What this leg says is heard by nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegUnmuted(LegEvent):
+    """This leg is heard again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigitPressed(LegEvent):
+    """One key, once, whatever was retransmitted. ``digit`` is ``*`` in the record of a secret."""
+
+    digit: str
+    duration_ms: int = 0
+    method: str = "rfc4733"
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigitsSent(LegEvent):
+    """We pressed keys towards the far end."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptPlayed(LegEvent):
+    """A prompt ended. ``heard_ms`` of ``total_ms`` left our engine; ``heard_text`` is that part.
+
+    ``reason`` is ``finished``, ``barge_in``, ``stopped`` or ``hangup``. ``text`` is empty for
+    a sound file, which ``source`` names.
+    """
+
+    node: str
+    text: str
+    heard_text: str
+    source: str
+    started_at: datetime | None
+    heard_ms: int
+    total_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptFailed(LegEvent):
+    """A prompt could not be made; ``fallback`` (``wav``, ``tone`` or ``none``) was played."""
+
+    node: str
+    text: str
+    fallback: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatherCompleted(LegEvent):
+    """A gather or menu ended. ``reason``: ``terminator``, ``max``, ``timeout`` or ``no_input``."""
+
+    node: str
+    digits: str
+    reason: str
+    tries: int = 1
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariableSet(Event):
+    """A dialplan variable got a value. ``report``: it belongs into the report."""
+
+    name: str
+    value: str
+    report: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegsBridged(LegEvent):
+    """Two legs hear each other."""
+
+    other: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomJoined(LegEvent):
+    """A leg entered a room."""
+
+    room: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomLeft(LegEvent):
+    """A leg left a room."""
+
+    room: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingStarted(LegEvent):
+    """``kind``: ``call`` (two channels, caller left) or ``message`` (one channel)."""
+
+    recording: str
+    kind: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingReady(LegEvent):
+    """A recording is whole on disk. ``reason``: why it ended (``silence``, ``key``, ``max`` …)."""
+
+    recording: str
+    kind: str
+    path: str
+    duration_ms: int
+    size: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingFailed(LegEvent):
+    """A recording stopped or never began; the call goes on."""
+
+    recording: str
+    kind: str
+    path: str
+    error: str
+    duration_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferStarted(LegEvent):
+    """``mode``: ``refer`` (the far end is told to go) or ``bridge`` (we dial and bridge)."""
+
+    transfer: str
+    to: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferCompleted(LegEvent):
+    """The party stands where it was sent."""
+
+    transfer: str
+    to: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferFailed(LegEvent):
+    """It does not; the caller is still ours. ``cause`` as in the taxonomy."""
+
+    transfer: str
+    to: str
+    mode: str
+    cause: str
+    sip_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackScheduled(Event):
+    """Somebody was promised a call."""
+
+    callback: str
+    to: str
+    scheduled_at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsDelayed(Event):
+    """The store did not take this call's events for a while; they were kept in memory."""
+
+    seconds: float
+    dropped: int = 0
+
+
+# --- it ends -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaQuality:
+    """What the engine counted on one leg. Packets both ways; jitter in ms (RFC 3550 §6.4.1)."""
+
+    packets_received: int = 0
+    packets_sent: int = 0
+    lost: int = 0
+    late: int = 0
+    duplicated: int = 0
+    concealed: int = 0
+    jitter_ms: float = 0.0
+    round_trip_ms: float | None = None
+    mos: float | None = None
+    codec: str = ""
+    first_packet_at: datetime | None = None
+    first_sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegEnded(LegEvent):
+    """A leg is over: exactly one for each leg that began."""
+
+    outcome: Outcome
+    quality: MediaQuality | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnded(Event):
+    """The last event of every call, exactly once."""
+
+    outcome: Outcome
+    events_dropped: int = 0
+
+
+EVENTS: dict[str, type[Event]] = {
+    cls.__name__: cls
+    for cls in (
+        LegOffered,
+        CallRequested,
+        LegDialing,
+        LegRinging,
+        LegEarlyMedia,
+        LegAnswered,
+        LegHeld,
+        LegUnheld,
+        LegMuted,
+        LegUnmuted,
+        DigitPressed,
+        DigitsSent,
+        PromptPlayed,
+        PromptFailed,
+        GatherCompleted,
+        VariableSet,
+        LegsBridged,
+        RoomJoined,
+        RoomLeft,
+        RecordingStarted,
+        RecordingReady,
+        RecordingFailed,
+        TransferStarted,
+        TransferCompleted,
+        TransferFailed,
+        CallbackScheduled,
+        RecordsDelayed,
+        LegEnded,
+        CallEnded,
+    )
+}
+
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(cls) for name, cls in EVENTS.items()}
+
+
+def encode(event: Event) -> dict[str, Any]:
+    """The event as JSON-able members, without its kind (``type(event).__name__``)."""
+    data = _ADAPTERS[type(event).__name__].dump_python(event, mode="json")
+    assert isinstance(data, dict)
+    return data
+
+
+def decode(kind: str, data: dict[str, Any]) -> Event:
+    """The event that ``encode`` wrote.
+
+    Raises:
+        KeyError: no such kind.
+        pydantic.ValidationError: members of another shape.
+    """
+    event = _ADAPTERS[kind].validate_python(data)
+    assert isinstance(event, Event)
+    return event

@@ -1,0 +1,345 @@
+"""What the call needs of the world: narrow protocols, split by who uses them.
+
+The wire column implements them, the domain column receives them, ``app.py`` joins the two.
+Orders never block and never raise for what a peer does: results come back as events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from telephony.calls.call import Call
+from telephony.calls.callback import Callback, CallbackStatus
+from telephony.calls.events import Event, LegOffered, MediaQuality
+from telephony.calls.outcome import Outcome
+from telephony.calls.public import CallEvent
+from telephony.calls.record import CallReport
+
+Emit = Callable[[Event], None]
+"""Given to a leg when the call takes it: facts go up through it, on the loop's thread."""
+
+
+# --- sound ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Mono PCM, 16 bit little-endian. What prompts are made of: 8 kHz."""
+
+    pcm: bytes
+    rate: int = 8000
+
+    @property
+    def duration_ms(self) -> int:
+        return len(self.pcm) // 2 * 1000 // self.rate
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How a playback ended: ``heard_ms`` of ``total_ms`` were sent."""
+
+    heard_ms: int
+    total_ms: int
+    completed: bool
+    started_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How a recording ended. ``error`` is set where it failed; what was written stays.
+
+    ``reason``: ``silence``, ``max``, ``stopped``, ``leg_ended`` or ``failed``.
+    """
+
+    path: Path
+    duration_ms: int
+    size: int
+    reason: str
+    error: str = ""
+
+
+class Player(Protocol):
+    """Sound towards one leg."""
+
+    def play(self, sound: Sound, done: Callable[[Played], None], *, loop: bool = False) -> None:
+        """Queue a sound behind what plays; ``done`` is called once, on the loop, when it ends."""
+        ...
+
+    def stop(self) -> None:
+        """Drop the whole queue within one tick; every ``done`` is called."""
+        ...
+
+    def send_digits(self, digits: str) -> None:
+        """RFC 4733 events towards the far end, one after another."""
+        ...
+
+
+class Recorder(Protocol):
+    """Recordings of one leg."""
+
+    def record_call(self, path: Path, done: Callable[[Recorded], None]) -> None:
+        """Two channels, what this leg says left, what it hears right, until ``finish``."""
+        ...
+
+    def record_message(
+        self,
+        path: Path,
+        done: Callable[[Recorded], None],
+        *,
+        max_seconds: float,
+        silence_seconds: float | None,
+    ) -> None:
+        """One channel of what this leg says. The silence counts after the first voice only."""
+        ...
+
+    def stop_message(self) -> None:
+        """End the message being recorded."""
+        ...
+
+    def finish(self) -> None:
+        """End every recording of this leg; every ``done`` is called."""
+        ...
+
+
+class Mixing(Protocol):
+    """Who hears whom."""
+
+    def bridge(self, other: Media) -> None:
+        """Two legs hear each other."""
+        ...
+
+    def unbridge(self) -> None:
+        """This leg hears nobody but its prompts."""
+        ...
+
+    def quality(self) -> MediaQuality:
+        """What was counted so far."""
+        ...
+
+
+class Media(Player, Recorder, Mixing, Protocol):
+    """One leg's lane of the media engine."""
+
+
+class Speech(Protocol):
+    """Text and files to sound. Raises ``base.errors.SpeechUnavailable`` or ``MediaFailed``."""
+
+    async def render(self, text: str, voice: str = "", language: str = "") -> Sound:
+        """Spoken text, 8 kHz, from the cache where it was spoken before."""
+        ...
+
+    async def load(self, path: Path) -> Sound:
+        """A WAV file of any rate, 8 kHz mono."""
+        ...
+
+
+# --- legs and carriers ---------------------------------------------------------------------
+
+
+class LegControl(Protocol):
+    """The signalling of one leg, whoever carries it, and its sound."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def media(self) -> Media:
+        """The lane; usable from the first early media or answer on."""
+        ...
+
+    def answer(self) -> None:
+        """Pick up (200 with SDP); ``LegAnswered`` or ``LegEnded`` follows."""
+        ...
+
+    def ring(self) -> None:
+        """180; ``LegRinging`` follows."""
+        ...
+
+    def end(self, outcome: Outcome) -> None:
+        """Refuse, cancel or hang up, whichever applies; ``LegEnded`` follows, once.
+
+        Before the answer of an inbound leg the status sent is the one that fits the outcome
+        (``outcome.sip_status`` where it is set).
+        """
+        ...
+
+    def refer(self, to: str, headers: dict[str, str], done: Callable[[ReferResult], None]) -> None:
+        """Tell the far end to go to ``to`` (RFC 3515); ``done`` once, when it is over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReferResult:
+    """How a REFER went. ``supported`` False: the far end does not take it, so dial and bridge."""
+
+    completed: bool
+    supported: bool = True
+    sip_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialRequest:
+    """One leg to dial. ``to``: E.164, or a phone's user where ``phone`` is True."""
+
+    leg: str
+    call: str
+    to: str
+    from_number: str
+    from_name: str = ""
+    trunk: str | None = None
+    phone: bool = False
+    ring_seconds: float = 60.0
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An inbound leg before admission. ``organization`` is whose trunk or phone it came from."""
+
+    event: LegOffered
+    organization: str
+    stranger: bool
+
+
+class OfferedLeg(LegControl, Protocol):
+    """An inbound leg. It has no name before the call that takes it gives it one."""
+
+    def name(self, leg: str, emit: Emit) -> None:
+        """From now on the leg is called this, and its events go there."""
+        ...
+
+
+class Carrier(Protocol):
+    """A way to the telephone network."""
+
+    async def start(self, take: Callable[[Offer, OfferedLeg], None]) -> None:
+        """Open sockets, register; offers go to ``take`` from now on."""
+        ...
+
+    async def stop(self) -> None:
+        """Unregister, close. Every leg has ended before."""
+        ...
+
+    def dial(self, request: DialRequest, emit: Emit) -> LegControl:
+        """Send the INVITE; everything that follows comes through ``emit``."""
+        ...
+
+    def ready(self) -> str | None:
+        """Why no call can be taken now, or None."""
+        ...
+
+
+class RoomDirectory(Protocol):
+    """The rooms of this process."""
+
+    def join(self, room: str, identity: str, media: Media) -> None:
+        """A leg enters; the room is made where it is not."""
+        ...
+
+    def leave(self, room: str, identity: str) -> None:
+        """A leg leaves; the last one takes the room with it."""
+        ...
+
+
+# --- records -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One event to be written with the call's row after it, and the report with the last one."""
+
+    event: CallEvent
+    call: Call
+    report: CallReport | None = None
+
+
+class CallStore(Protocol):
+    """The writing side. Raises ``base.errors.StoreUnavailable``; batches are atomic."""
+
+    async def append(self, batch: Sequence[Append]) -> None:
+        """Events in order, calls upserted, reports, in one transaction. Repeats are no error:
+        an event whose (session, seq) is there already is left as it is."""
+        ...
+
+    async def unfinished(self) -> list[Call]:
+        """Calls that were alive when the process died."""
+        ...
+
+    async def events(self, session: str) -> list[CallEvent]:
+        """A call's events, oldest first, whatever organization."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFilter:
+    """Filters of the list, ANDed; times are aware UTC, ``since`` ≤ created_at < ``until``."""
+
+    status: str | None = None
+    kind: str | None = None
+    agent: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class CallReader(Protocol):
+    """The reading side, scoped by organization: a foreign id is no id."""
+
+    async def get(self, organization: str, session: str) -> Call | None: ...
+
+    async def page(
+        self, organization: str, chosen: CallFilter, limit: int, cursor: str | None
+    ) -> tuple[list[Call], str | None]:
+        """Newest first; the cursor is stable under inserts. Raises BadInput on a bad cursor."""
+        ...
+
+    async def events_of(self, organization: str, session: str) -> list[CallEvent]: ...
+
+    async def report(self, organization: str, session: str) -> CallReport | None: ...
+
+
+class CallbackQueue(Protocol):
+    """Promised calls: the queue's side."""
+
+    async def add(self, callback: Callback) -> None: ...
+
+    async def claim(self, now: datetime, lease_seconds: float) -> Callback | None:
+        """The next due row that nobody holds, set to ``dispatching`` with a lease."""
+        ...
+
+    async def attempt(self, callback: Callback, session: str, now: datetime) -> None:
+        """Write the attempt and the session it makes, before anything is sent."""
+        ...
+
+    async def settle(
+        self, callback: Callback, status: CallbackStatus, cause: str | None, now: datetime
+    ) -> None:
+        """Write what came of it."""
+        ...
+
+    async def abandoned(self, now: datetime) -> list[Callback]:
+        """Rows that were dispatching with an attempt written when their holder died."""
+        ...
+
+
+class CallbackReader(Protocol):
+    """Promised calls: the reader's side, scoped by organization."""
+
+    async def get(self, organization: str, callback: str) -> Callback | None: ...
+
+    async def find(
+        self,
+        organization: str,
+        limit: int,
+        status: CallbackStatus | None = None,
+        source_session: str | None = None,
+    ) -> list[Callback]: ...
+
+
+class NextDue(Protocol):
+    """When the next callback is due, so that the scheduler need not poll tightly."""
+
+    async def next_due(self) -> datetime | None: ...
