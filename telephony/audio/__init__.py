@@ -1,0 +1,1 @@
+"""Sound as numpy arrays: every function takes ``(..., samples)`` and knows no packet."""
