@@ -28,16 +28,17 @@ _words = str.split
 
 _NAMES = _words(
     "Accept Accept-Contact Accept-Encoding Accept-Language Alert-Info Allow Allow-Events "
-    "Authentication-Info Authorization Call-ID Call-Info Contact Content-Disposition Content- "
-    "Encoding Content-Language Content-Length Content-Type CSeq Date Diversion Error-Info Event "
-    "Expires Flow-Timer From Geolocation History-Info Identity Info-Package In-Reply-To Join "
-    "Max-Forwards MIME-Version Min-Expires Min-SE Organization P-Access-Network-Info "
-    "P-Asserted-Identity P-Associated-URI P-Called-Party-ID P-Charging-Vector P-Preferred- "
-    "Identity Path Priority Privacy Proxy-Authenticate Proxy-Authorization Proxy-Require RAck "
-    "Reason Record-Route Recv-Info Refer-Sub Refer-To Referred-By Reject-Contact Remote-Party- "
-    "ID Replaces Reply-To Request-Disposition Require Retry-After Route RSeq Server Service- "
-    "Route Session-Expires SIP-ETag SIP-If-Match Subject Subscription-State Supported Target- "
-    "Dialog Timestamp To Unsupported User-Agent Via Warning WWW-Authenticate"
+    "Authentication-Info Authorization Call-ID Call-Info Contact Content-Disposition "
+    "Content-Encoding Content-Language Content-Length Content-Type CSeq Date Diversion "
+    "Error-Info Event Expires Flow-Timer From Geolocation History-Info Identity Info-Package "
+    "In-Reply-To Join Max-Forwards MIME-Version Min-Expires Min-SE Organization "
+    "P-Access-Network-Info P-Asserted-Identity P-Associated-URI P-Called-Party-ID "
+    "P-Charging-Vector P-Preferred-Identity Path Priority Privacy Proxy-Authenticate "
+    "Proxy-Authorization Proxy-Require RAck Reason Record-Route Recv-Info Refer-Sub Refer-To "
+    "Referred-By Reject-Contact Remote-Party-ID Replaces Reply-To Request-Disposition Require "
+    "Retry-After Route RSeq Server Service-Route Session-Expires SIP-ETag SIP-If-Match Subject "
+    "Subscription-State Supported Target-Dialog Timestamp To Unsupported User-Agent Via Warning "
+    "WWW-Authenticate"
 )
 
 #: RFC 3261 §7.3.3, and the forms of RFC 3515, 3892, 4028, 6665, 3841 and 8224.
@@ -78,9 +79,9 @@ LIST_HEADERS = frozenset(
     _words(
         "accept accept-contact accept-encoding accept-language alert-info allow allow-events "
         "call-info contact content-encoding content-language diversion error-info history-info "
-        "in-reply-to p-asserted-identity p-associated-uri p-preferred-identity path proxy- "
-        "require reason record-route recv-info reject-contact request-disposition require route "
-        "service-route supported unsupported via warning"
+        "in-reply-to p-asserted-identity p-associated-uri p-preferred-identity path "
+        "proxy-require reason record-route recv-info reject-contact request-disposition require "
+        "route service-route supported unsupported via warning"
     )
 )
 
