@@ -119,23 +119,23 @@ class SessionDescription:
         """
         if len(body) > MAX_BODY:
             raise SdpError(f"session description of {len(body)} octets, ceiling {MAX_BODY}")
-        lines = body.decode("utf-8", "surrogateescape").split("\n")
+        text = body.decode("utf-8", "surrogateescape")
+        lines = text.replace("\r\n", "\n").split("\n")
         if len(lines) > MAX_LINES:
             raise SdpError(f"session description of {len(lines)} lines, ceiling {MAX_LINES}")
-        if lines[0].rstrip("\r") != "v=0":
+        if lines[0] != "v=0":
             raise SdpError("a session description begins with v=0", field="v=")
         session = cls()
         section: SessionDescription | Media = session
         attributes = session.attributes
         del lines[0]
         for line in lines:
-            if line[-1:] == "\r":
-                line = line[:-1]
-            letter, value = line[:1], line[2:]
-            if letter == "a":
-                name, _, text = value.partition(":")
+            if line[:2] == "a=":
+                name, _, text = line[2:].partition(":")
                 attributes.append((name, text))
-            elif line[1:2] != "=":
+                continue
+            letter, value = line[:1], line[2:]
+            if line[1:2] != "=":
                 if line:
                     raise SdpError(f"no letter and equals sign in {line[:20]!r}")
             elif letter == "m":
@@ -152,9 +152,10 @@ class SessionDescription:
                 session.name = value
             else:
                 section.other.append((letter, value))
-        for listed in (session.attributes, *(m.attributes for m in session.media)):
-            if len(listed) > MAX_ATTRIBUTES:
-                raise SdpError(f"more than {MAX_ATTRIBUTES} attributes in a section", field="a=")
+        if len(lines) > MAX_ATTRIBUTES:
+            for listed in (session.attributes, *(m.attributes for m in session.media)):
+                if len(listed) > MAX_ATTRIBUTES:
+                    raise SdpError(f"over {MAX_ATTRIBUTES} attributes in a section", field="a=")
         return session
 
     def __bytes__(self) -> bytes:
