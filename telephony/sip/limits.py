@@ -51,9 +51,6 @@ MAX_TOKEN = 512
 
 #: Bytes of an unfinished header block on a stream: a message may not have more than this anyway.
 MAX_STREAM_HEAD = MAX_MESSAGE
-#: CRLF bytes between two messages before the stream is taken for a flood (RFC 5626 §3.5.1 pings
-#: are four bytes every two minutes; each ping that was answered starts the count again).
-MAX_STREAM_BLANK = 1_024
 
 # -- what the agent remembers ---------------------------------------------------------------------
 
@@ -96,8 +93,11 @@ MAX_NONCE_COUNT = 2**32 - 1
 MAX_AUTH_PARAMS = 24
 #: Challenges looked at in one response.
 MAX_CHALLENGES = 8
-#: Times a request is sent again with credentials: once, and once more when the nonce was stale.
+#: Answers to one realm for one request: one, and one more when the nonce was stale.
 MAX_AUTH_ATTEMPTS = 2
+#: Sendings of one request in all: a proxy and the far end may both ask, each with a stale nonce; a
+#: server that names a new realm each time gets no more.
+MAX_AUTH_ROUNDS = 5
 #: Realms for which a client keeps a challenge to answer ahead of the next 401.
 MAX_CLIENT_REALMS = 8
 
