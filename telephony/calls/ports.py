@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from telephony.base.errors import Busy
 from telephony.calls.call import Call
 from telephony.calls.callback import Callback, CallbackStatus
 from telephony.calls.events import Event, LegOffered, MediaQuality
@@ -136,6 +137,10 @@ class Speech(Protocol):
         """A WAV file of any rate, 8 kHz mono."""
         ...
 
+    def tone(self, name: str) -> Sound:
+        """A call-progress tone: ``beep``, one cadence of ``ringback`` or ``busy``."""
+        ...
+
 
 # --- legs and carriers ---------------------------------------------------------------------
 
@@ -230,6 +235,10 @@ class Carrier(Protocol):
 
     def ready(self) -> str | None:
         """Why no call can be taken now, or None."""
+        ...
+
+    def admits(self, trunk: str) -> Busy | None:
+        """The refusal of a further call over this trunk now, or None."""
         ...
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from telephony.calls import events as e
 from telephony.calls.call import Call
 from telephony.calls.outcome import Outcome
+from telephony.calls.state import Direction
 
 TYPES: dict[type[e.Event], str] = {
     e.LegOffered: "call.initiated",
@@ -82,7 +83,7 @@ def event_type(event: e.Event, call: Call) -> str:
     """The public name. A leg of ours that never was answered failed to dial."""
     if isinstance(event, e.LegEnded):
         leg = call.leg(event.leg)
-        if leg is not None and leg.direction == "outbound" and leg.answered_at is None:
+        if leg is None or (leg.direction is Direction.OUTBOUND and leg.answered_at is None):
             return "sip.dial_failed"
     return TYPES[type(event)]
 

@@ -1,0 +1,383 @@
+"""Commands become orders to ports: one row of a table each. Results come back as events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from telephony.accounts.routing import choose_trunk
+from telephony.base.errors import BadInput, Conflict, StoreUnavailable, TelephonyError
+from telephony.base.ids import phone_identity
+from telephony.calls import commands as c
+from telephony.calls import events as e
+from telephony.calls.callback import Callback
+from telephony.calls.outcome import Cause, Outcome
+from telephony.calls.ports import DialRequest, LegControl, Recorded
+from telephony.switchboard.playout import Playout
+from telephony.switchboard.transfers import Transfers
+
+if TYPE_CHECKING:
+    from telephony.switchboard.session import Session
+
+log = structlog.get_logger("telephony.switchboard.execute")
+
+CALLBACK_TRIES = 60
+"""How often a promise is offered to a store that is away, once a second."""
+
+
+class Executor:
+    """Carries out one session's commands."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._kit = session.kit
+        self._playouts: dict[str, Playout] = {}
+        self._rooms: dict[str, str] = {}
+        self._stop_reasons: dict[str, str] = {}
+        self._messages = 0
+        self.open_recordings: set[str] = set()
+        self.transfers = Transfers(session, self)
+        self._table: dict[type[c.Command], Callable[[Any], Awaitable[Outcome | None]]] = {
+            c.Ring: self._ring,
+            c.Answer: self._answer,
+            c.Play: self._play,
+            c.Stop: self._stop,
+            c.Record: self._record,
+            c.StopRecord: self._stop_record,
+            c.RecordCall: self._record_call,
+            c.Dial: self._dial,
+            c.Bridge: self._bridge,
+            c.Transfer: self.transfers.begin,
+            c.QueueCallback: self._queue_callback,
+            c.JoinRoom: self._join_room,
+            c.LeaveRoom: self._leave_room,
+            c.SendDigits: self._send_digits,
+            c.EndLeg: self._end_leg,
+            c.Hangup: self._hangup,
+            c.Note: self._note,
+        }
+
+    async def do(self, command: c.Command) -> Outcome | None:
+        """Carry out a command; an outcome ends the call."""
+        return await self._table[type(command)](command)
+
+    async def observe(self, event: e.Event) -> None:
+        """What an event means for orders under way."""
+        if isinstance(event, e.LegEnded):
+            self._playouts.pop(event.leg, None)
+            self._leave(event.leg)
+        await self.transfers.observe(event)
+
+    async def committed(self) -> bool:
+        """Wait until everything so far is on disk, before acting outwards."""
+        return await self._kit.journal.committed(
+            self._session.call.id, self._session.seq, self._kit.config.commit_seconds
+        )
+
+    def leg(self, leg: str) -> LegControl | None:
+        return self._session.legs.get(leg)
+
+    # --- answering, sound ------------------------------------------------------------------
+
+    async def _ring(self, order: c.Ring) -> None:
+        if (leg := self.leg(order.leg)) is not None:
+            leg.ring()
+
+    async def _answer(self, order: c.Answer) -> None:
+        # A call that was admitted is answered even when the store went away since.
+        await self.committed()
+        if (leg := self.leg(order.leg)) is not None:
+            leg.answer()
+
+    async def _play(self, order: c.Play) -> None:
+        leg = self.leg(order.leg)
+        if leg is None:
+            return
+        playout = self._playouts.get(order.leg)
+        if playout is None:
+            playout = Playout(self._kit, order.leg, lambda: leg.media, self._session.emit)
+            self._playouts[order.leg] = playout
+        playout.play(order)
+
+    async def _stop(self, order: c.Stop) -> None:
+        if (playout := self._playouts.get(order.leg)) is not None:
+            playout.stop(order.reason)
+
+    async def _send_digits(self, order: c.SendDigits) -> None:
+        if (leg := self.leg(order.leg)) is not None:
+            leg.media.send_digits(order.digits)
+            now = self._kit.clock.now()
+            self._session.emit(e.DigitsSent(at=now, leg=order.leg, digits=order.digits))
+
+    # --- recordings ------------------------------------------------------------------------
+
+    async def _record_call(self, order: c.RecordCall) -> None:
+        self.record_call(order.leg)
+
+    def record_call(self, leg_id: str) -> None:
+        """Record the whole call from this leg's side, once."""
+        recording = f"{self._session.call.id}"
+        if recording in self.open_recordings or self._session.call.recording_status is not None:
+            return
+        leg = self.leg(leg_id)
+        if leg is None:
+            return
+        path = self._begin(leg_id, recording, "call", recording)
+        leg.media.record_call(path, partial(self._recorded, leg_id, recording, "call"))
+
+    async def _record(self, order: c.Record) -> None:
+        leg = self.leg(order.leg)
+        if leg is None:
+            return
+        self._messages += 1
+        name = f"{self._session.call.id}-message-{self._messages}"
+        path = self._begin(order.leg, order.recording, "message", name)
+        leg.media.record_message(
+            path,
+            partial(self._recorded, order.leg, order.recording, "message"),
+            max_seconds=order.max_seconds,
+            silence_seconds=order.silence_seconds,
+        )
+
+    async def _stop_record(self, order: c.StopRecord) -> None:
+        if (leg := self.leg(order.leg)) is not None:
+            self._stop_reasons[order.recording] = order.reason
+            leg.media.stop_message()
+
+    def _begin(self, leg: str, recording: str, kind: str, name: str) -> Path:
+        now = self._kit.clock.now()
+        path = self._kit.recording_path(name, self._session.call.created_at)
+        self.open_recordings.add(recording)
+        self._session.emit(
+            e.RecordingStarted(at=now, leg=leg, recording=recording, kind=kind, path=str(path))
+        )
+        return path
+
+    def _recorded(self, leg: str, recording: str, kind: str, result: Recorded) -> None:
+        self.open_recordings.discard(recording)
+        now = self._kit.clock.now()
+        if result.error:
+            log.warning("a recording failed", call=self._session.call.id, error=result.error)
+            self._session.emit(
+                e.RecordingFailed(
+                    at=now,
+                    leg=leg,
+                    recording=recording,
+                    kind=kind,
+                    path=str(result.path),
+                    error=result.error,
+                    duration_ms=result.duration_ms,
+                )
+            )
+            return
+        reason = result.reason
+        if reason == "stopped":
+            reason = self._stop_reasons.pop(recording, reason)
+        self._session.emit(
+            e.RecordingReady(
+                at=now,
+                leg=leg,
+                recording=recording,
+                kind=kind,
+                path=str(result.path),
+                duration_ms=result.duration_ms,
+                size=result.size,
+                reason=reason,
+            )
+        )
+
+    # --- further legs ----------------------------------------------------------------------
+
+    async def _dial(self, order: c.Dial) -> None:
+        call = self._session.call
+        await self.dial_leg(
+            DialRequest(
+                leg=order.leg,
+                call=call.id,
+                to=order.to,
+                from_number=order.from_number,
+                trunk=order.trunk,
+                ring_seconds=order.ring_seconds,
+                headers=order.headers,
+            )
+        )
+
+    async def dial_leg(self, request: DialRequest) -> None:
+        """Write the attempt down, then send it; what fails before that is an ended leg."""
+        session, kit = self._session, self._kit
+        request, refusal = self._route(request)
+        session.append(
+            e.LegDialing(
+                at=kit.clock.now(),
+                leg=request.leg,
+                to=request.to,
+                from_number=request.from_number,
+                trunk=request.trunk,
+                phone=request.to if request.phone else None,
+            )
+        )
+        if refusal is None and len(session.legs) >= kit.config.max_legs:
+            refusal = Outcome.failed(Cause.CAPACITY)
+        # An INVITE cannot be taken back, and may cost money: its attempt is on disk first.
+        if refusal is None and not await self.committed():
+            refusal = Outcome.failed(Cause.INTERNAL)
+        if refusal is None:
+            try:
+                session.legs[request.leg] = kit.carrier.dial(request, session.emit)
+                return
+            except TelephonyError as error:
+                log.warning("could not dial", call=session.call.id, error=error.message)
+                refusal = Outcome.failed(Cause.NO_ROUTE)
+        session.emit(e.LegEnded(at=kit.clock.now(), leg=request.leg, outcome=refusal))
+
+    def _route(self, request: DialRequest) -> tuple[DialRequest, Outcome | None]:
+        """The request with its trunk or phone, and why it cannot be dialled where it cannot."""
+        call, directory = self._session.call, self._kit.directory
+
+        if any(phone.user == request.to for phone in directory.phones(call.organization)):
+            sender = request.from_number or call.from_number
+            return replace(request, phone=True, from_number=sender), None
+        trunks = directory.trunks(call.organization)
+        sender = request.from_number or call.to_number
+        try:
+            trunk = choose_trunk(
+                trunks, directory.numbers(call.organization), request.trunk, sender
+            )
+        except BadInput:
+            trunk = None
+        if trunk is None:
+            return request, Outcome.failed(Cause.NO_ROUTE)
+        # A caller id that the trunk does not hold is refused by carriers or, worse, passed on.
+        if trunk.caller_ids and sender not in trunk.caller_ids and not request.from_number:
+            sender = trunk.caller_ids[0]
+        return replace(request, trunk=trunk.id, from_number=sender), None
+
+    def next_leg(self) -> str:
+        """The name of a further leg that nobody has yet."""
+        call = self._session.call
+        number = 2
+        while call.leg(phone_identity(call.id, number)) is not None:
+            number += 1
+        return phone_identity(call.id, number)
+
+    async def _bridge(self, order: c.Bridge) -> None:
+        self.bridge(order.leg, order.other)
+
+    def bridge(self, one: str, two: str) -> None:
+        """Let two legs hear each other and write it down."""
+        first, second = self.leg(one), self.leg(two)
+        if first is None or second is None:
+            return
+        for leg in (one, two):
+            if (playout := self._playouts.get(leg)) is not None:
+                playout.stop("stopped")
+        first.media.bridge(second.media)
+        self._session.emit(e.LegsBridged(at=self._kit.clock.now(), leg=one, other=two))
+
+    async def _end_leg(self, order: c.EndLeg) -> None:
+        if (leg := self.leg(order.leg)) is not None:
+            leg.end(order.outcome)
+
+    # --- rooms -----------------------------------------------------------------------------
+
+    async def _join_room(self, order: c.JoinRoom) -> None:
+        leg = self.leg(order.leg)
+        if leg is None or order.leg in self._rooms:
+            return
+        # Rooms of two organizations never meet, whatever their dialplans call them.
+        room = f"{self._session.call.organization}/{order.room}"
+        self._kit.rooms.join(room, order.leg, leg.media)
+        self._rooms[order.leg] = order.room
+        now = self._kit.clock.now()
+        self._session.emit(e.RoomJoined(at=now, leg=order.leg, room=order.room))
+
+    async def _leave_room(self, order: c.LeaveRoom) -> None:
+        self._leave(order.leg)
+
+    def _leave(self, leg: str) -> None:
+        room = self._rooms.pop(leg, None)
+        if room is not None:
+            self._kit.rooms.leave(f"{self._session.call.organization}/{room}", leg)
+            self._session.emit(e.RoomLeft(at=self._kit.clock.now(), leg=leg, room=room))
+
+    # --- promises --------------------------------------------------------------------------
+
+    async def _queue_callback(self, order: c.QueueCallback) -> None:
+        call, now = self._session.call, self._kit.clock.now()
+        callback = Callback(
+            id=self._kit.ids.make("cb"),
+            organization=call.organization,
+            to_number=order.to,
+            from_number=order.from_number or call.to_number or None,
+            scheduled_at=order.at,
+            created_at=now,
+            updated_at=now,
+            source_session=call.id,
+            phone_number=call.phone_number,
+            dialplan=order.dialplan,
+            reason=order.reason or None,
+        )
+        # The promise is kept even when the caller hangs up before the store takes it.
+        self._kit.tasks.spawn(self._promise(callback), f"callback {callback.id}")
+
+    async def _promise(self, callback: Callback) -> None:
+        for _ in range(CALLBACK_TRIES):
+            try:
+                await self._kit.callbacks.add(callback)
+                break
+            except Conflict:
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(1.0)
+        else:
+            log.error("a promised callback could not be written", callback=callback.id)
+            return
+        self._kit.nudge()
+        self._session.emit(
+            e.CallbackScheduled(
+                at=self._kit.clock.now(),
+                callback=callback.id,
+                to=callback.to_number,
+                scheduled_at=callback.scheduled_at,
+                reason=callback.reason or "",
+            )
+        )
+
+    # --- endings ---------------------------------------------------------------------------
+
+    async def _hangup(self, order: c.Hangup) -> Outcome:
+        return order.outcome
+
+    async def _note(self, order: c.Note) -> None:
+        self._session.append(order.event)
+
+    def stop_playouts(self) -> None:
+        for leg, playout in self._playouts.items():
+            if self.leg(leg) is not None:
+                playout.stop("hangup")
+
+    def finish_recordings(self) -> None:
+        for leg in self._session.legs.values():
+            leg.media.finish()
+
+    def end_legs(self, outcome: Outcome) -> None:
+        call = self._session.call
+        for name, control in self._session.legs.items():
+            leg = call.leg(name)
+            if leg is None or leg.live:
+                control.end(outcome)
+
+    def leave_rooms(self) -> None:
+        for leg in list(self._rooms):
+            self._leave(leg)
+
+    def close(self) -> None:
+        """Let go of every leg."""
+        self._session.legs.clear()
+        self._playouts.clear()

@@ -1,0 +1,90 @@
+"""What a session works with, handed to it once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from telephony.accounts.ports import Directory
+from telephony.base.clock import Clock
+from telephony.base.ids import Ids
+from telephony.calls.ports import CallbackQueue, Carrier, RoomDirectory, Speech
+from telephony.switchboard.journal import Journal
+
+log = structlog.get_logger("telephony.switchboard")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchboardConfig:
+    """Ceilings and times of the switchboard.
+
+    ``max_calls`` and ``calls_per_second`` are admission's. ``commit_seconds``: how long an
+    order that costs money waits for its event to be on disk before it is given up.
+    ``teardown_seconds``: how long legs and recordings may take to end.
+    """
+
+    recordings: Path
+    dialplans: Path
+    max_calls: int = 1000
+    calls_per_second: float = 30.0
+    commit_seconds: float = 5.0
+    teardown_seconds: float = 5.0
+    max_call_seconds: float = 14_400.0
+    max_legs: int = 8
+    queue_ceiling: int = 1000
+    log_ceiling: int = 5000
+
+
+class Tasks:
+    """Tasks that nobody awaits are kept, and what they raise is said once."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a task failed", task=task.get_name(), exc_info=error)
+
+    async def cancel(self) -> None:
+        """End them all and wait for it."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """Ports and shared things. ``nudge`` tells the callback scheduler that a row is new."""
+
+    config: SwitchboardConfig
+    carrier: Carrier
+    rooms: RoomDirectory
+    speech: Speech
+    callbacks: CallbackQueue
+    journal: Journal
+    directory: Directory
+    clock: Clock
+    ids: Ids
+    nudge: Callable[[], None] = lambda: None
+    tasks: Tasks = field(default_factory=Tasks)
+
+    def recording_path(self, name: str, at: datetime) -> Path:
+        """``<recordings>/<yyyy>/<mm>/<name>.wav``."""
+        return self.config.recordings / f"{at:%Y}" / f"{at:%m}" / f"{name}.wav"

@@ -1,0 +1,102 @@
+"""Calls that were alive when the process died are closed on the next start, with their report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+
+from telephony.base.clock import Clock
+from telephony.base.ids import Ids
+from telephony.calls.call import Call
+from telephony.calls.events import (
+    CallEnded,
+    Event,
+    LegEnded,
+    RecordingFailed,
+    RecordingReady,
+    RecordingStarted,
+    decode,
+)
+from telephony.calls.outcome import Outcome
+from telephony.calls.ports import Append, CallStore, Recorded
+from telephony.calls.public import CallEvent, publish
+from telephony.reports.fold import fold
+
+log = structlog.get_logger("telephony.switchboard.recover")
+
+Salvage = Callable[[Path], Recorded]
+"""Makes what was written of a recording playable, and measures it."""
+
+
+async def recover(store: CallStore, clock: Clock, ids: Ids, salvage: Salvage) -> int:
+    """Close every call that never ended. Returns how many there were.
+
+    Recordings that were open are made whole as far as they were written: what a caller said is
+    not lost with the process.
+    """
+    calls = await store.unfinished()
+    for call in calls:
+        await store.append(_close(call, await store.events(call.id), clock, ids, salvage))
+    if calls:
+        log.warning("calls were interrupted by the last stop", calls=len(calls))
+    return len(calls)
+
+
+def _close(
+    call: Call, rows: list[CallEvent], clock: Clock, ids: Ids, salvage: Salvage
+) -> list[Append]:
+    events = [decode(row.kind, row.data) for row in rows]
+    batch: list[Append] = []
+    seq = rows[-1].seq if rows else 0
+    created = rows[-1].created_at if rows else call.created_at
+    outcome = Outcome.interrupted(call.answered_at is not None)
+
+    def add(event: Event) -> None:
+        nonlocal call, seq, created
+        seq += 1
+        created = max(clock.now(), created + timedelta(milliseconds=1))
+        call = call.apply(event)
+        events.append(event)
+        row = publish(event, call, seq=seq, event_id=ids.make("evt"), created_at=created)
+        report = fold(call, events) if isinstance(event, CallEnded) else None
+        batch.append(Append(row, call, report))
+
+    now = clock.now()
+    for started in _open_recordings(events):
+        add(_salvaged(started, salvage(Path(started.path)), clock))
+    for leg in call.legs:
+        if leg.live:
+            add(LegEnded(at=now, leg=leg.id, outcome=outcome))
+    add(CallEnded(at=now, outcome=outcome))
+    return batch
+
+
+def _open_recordings(events: list[Event]) -> list[RecordingStarted]:
+    closed = {e.recording for e in events if isinstance(e, (RecordingReady, RecordingFailed))}
+    return [e for e in events if isinstance(e, RecordingStarted) and e.recording not in closed]
+
+
+def _salvaged(started: RecordingStarted, found: Recorded, clock: Clock) -> Event:
+    if found.error:
+        return RecordingFailed(
+            at=clock.now(),
+            leg=started.leg,
+            recording=started.recording,
+            kind=started.kind,
+            path=started.path,
+            error=found.error,
+            duration_ms=found.duration_ms,
+        )
+    return RecordingReady(
+        at=clock.now(),
+        leg=started.leg,
+        recording=started.recording,
+        kind=started.kind,
+        path=started.path,
+        duration_ms=found.duration_ms,
+        size=found.size,
+        reason="interrupted",
+    )

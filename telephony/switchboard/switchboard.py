@@ -1,0 +1,356 @@
+"""The exchange: admits calls, gives each a task, finds them again, lets them drain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+import structlog
+
+from telephony.accounts.routing import choose_trunk
+from telephony.base.errors import BadInput, Busy, StoreUnavailable
+from telephony.base.ids import phone_identity, room_name
+from telephony.base.number import mask
+from telephony.calls.call import Call
+from telephony.calls.callback import Callback
+from telephony.calls.events import CallEnded, CallRequested, LegEnded
+from telephony.calls.orders import DialOrder, DialResult, EndResult
+from telephony.calls.outcome import Cause, EndedBy, Outcome, Status
+from telephony.calls.ports import CallReader, DialRequest, Offer, OfferedLeg
+from telephony.calls.state import Direction
+from telephony.ivr.model import Dialplan
+from telephony.ivr.program import Context, Program
+from telephony.ivr.routing import Reject, choose_dialplan, route_inbound
+from telephony.switchboard.admission import Admission
+from telephony.switchboard.kit import Kit
+from telephony.switchboard.session import Session
+
+log = structlog.get_logger("telephony.switchboard")
+
+
+class Switchboard:
+    """All live calls of this process."""
+
+    def __init__(
+        self,
+        kit: Kit,
+        reader: CallReader,
+        dialplans: Mapping[str, Dialplan],
+        default_dialplan: str | None,
+    ) -> None:
+        self._kit = kit
+        self._reader = reader
+        self._dialplans = dialplans
+        self._default = default_dialplan
+        self._admission = Admission(kit.config.max_calls, kit.config.calls_per_second)
+        self._sessions: dict[str, Session] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.draining = False
+        self.refused: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
+
+    # --- what it holds ---------------------------------------------------------------------
+
+    @property
+    def live(self) -> int:
+        return len(self._sessions)
+
+    def session(self, call: str) -> Session | None:
+        return self._sessions.get(call)
+
+    def problems(self) -> list[str]:
+        """Why no call can be taken now, in words; empty when ready."""
+        problems = []
+        if self.draining:
+            problems.append("draining: the service is being stopped")
+        if self._kit.journal.down:
+            problems.append("the store does not take events")
+        reason = self._kit.carrier.ready()
+        if reason is not None:
+            problems.append(reason)
+        return problems
+
+    def recovered(self, seconds: float, calls: set[str]) -> None:
+        """The store is back: the calls whose events waited learn how long."""
+        for call in calls:
+            if (session := self._sessions.get(call)) is not None:
+                session.delayed(seconds)
+
+    # --- inbound ---------------------------------------------------------------------------
+
+    def take(self, offer: Offer, leg: OfferedLeg) -> None:
+        """Somebody calls: admit the call or refuse it."""
+        try:
+            route = self._admit(offer)
+        except Busy as busy:
+            self._refuse(leg, Cause.CAPACITY, 503, busy.retry_after)
+            return
+        if isinstance(route, Reject):
+            self._refuse(leg, route.cause, route.sip_status, None)
+            return
+        kit, event = self._kit, offer.event
+        plan = self._dialplans[route.dialplan]
+        now = kit.clock.now()
+        call_id = kit.ids.call()
+        identity = phone_identity(call_id)
+        call = Call(
+            id=call_id,
+            organization=offer.organization,
+            direction=Direction.INBOUND,
+            created_at=now,
+            updated_at=now,
+            status=Status.RINGING,
+            from_number=event.from_number,
+            to_number=event.dialled,
+            provider=event.provider,
+            language=plan.language,
+            dialplan=plan.name,
+            trunk=event.trunk,
+            phone_number=route.phone_number,
+            room=room_name(call_id),
+        )
+        program = Program(plan, self._context(call, identity, {}))
+        session = Session(kit, call, program, record=route.record or plan.record)
+        session.legs[identity] = leg
+        self._begin(session)
+        leg.name(identity, session.emit)
+        session.emit(replace(event, leg=identity, at=now))
+
+    def _admit(self, offer: Offer) -> object:
+        if self.draining:
+            raise Busy("draining", retry_after=30)
+        if self._kit.journal.down:
+            raise Busy("the store does not take events", retry_after=5)
+        event = offer.event
+        directory = self._kit.directory
+        route = route_inbound(
+            event.dialled,
+            trunk=event.trunk,
+            phone=event.phone,
+            numbers=directory.numbers(offer.organization),
+            dialplans=self._dialplans,
+            default=self._default,
+        )
+        if not isinstance(route, Reject):
+            self._admission.enter(self._kit.clock.monotonic())
+        return route
+
+    def _refuse(
+        self, leg: OfferedLeg, cause: Cause, sip_status: int, retry_after: int | None
+    ) -> None:
+        # Refused before admission: a metric and the carrier's trace entry, no call.
+        self.refused[cause.value] += 1
+        leg.end(Outcome.failed(cause, sip_status=sip_status, retry_after=retry_after))
+
+    # --- outbound --------------------------------------------------------------------------
+
+    async def dial(self, order: DialOrder) -> DialResult:
+        """Start an outbound call; returns once the request for it is on disk.
+
+        Raises:
+            BadInput: unknown trunk or dialplan, or none to use.
+            Busy: no capacity, or the trunk's own limit (code TRUNK_BUSY).
+            StoreUnavailable: nothing that costs money starts without its record.
+        """
+        kit = self._kit
+        if self.draining:
+            raise Busy("the service is being stopped", retry_after=30)
+        if kit.journal.down:
+            raise StoreUnavailable("the store does not take events; try again")
+        trunks = kit.directory.trunks(order.organization)
+        numbers = kit.directory.numbers(order.organization)
+        trunk = choose_trunk(trunks, numbers, order.trunk, order.from_number or "")
+        from_number = order.from_number or (
+            trunk.caller_ids[0] if trunk is not None and trunk.caller_ids else ""
+        )
+        number = next((n for n in numbers if n.e164 == from_number), None)
+        plan_name = choose_dialplan(order.dialplan, order.metadata, None, number, self._default)
+        if plan_name is None:
+            raise BadInput(
+                "dialplan: none given, and neither the number nor the service has one",
+                field="dialplan",
+            )
+        plan = self._dialplans.get(plan_name)
+        if plan is None:
+            raise BadInput(f"dialplan: there is no dialplan {plan_name!r}", field="dialplan")
+        if trunk is not None and not order.test:
+            busy = kit.carrier.admits(trunk.id)
+            if busy is not None:
+                raise busy
+        self._admission.enter(kit.clock.monotonic())
+        session, stub = self._outbound(order, plan, from_number, trunk.id if trunk else None)
+        self._begin(session, run=not stub)
+        if stub:
+            await self._live_stub(session)
+        committed = await kit.journal.committed(session.call.id, 1, kit.config.commit_seconds)
+        if not committed:
+            session.end(EndedBy.SERVICE, Outcome.failed(Cause.INTERNAL))
+            raise StoreUnavailable("the store does not take events; try again")
+        return DialResult(
+            session_id=session.call.id,
+            call_control_id="" if stub else phone_identity(session.call.id),
+            room_name=room_name(session.call.id),
+            status="dialing-stub" if stub else "dialing",
+            to=order.to,
+            from_number=from_number,
+        )
+
+    def _outbound(
+        self, order: DialOrder, plan: Dialplan, from_number: str, trunk: str | None
+    ) -> tuple[Session, bool]:
+        kit = self._kit
+        stub = order.test or trunk is None
+        now = kit.clock.now()
+        call_id = order.session_id or kit.ids.call()
+        identity = phone_identity(call_id)
+        call = Call(
+            id=call_id,
+            organization=order.organization,
+            direction=Direction.OUTBOUND,
+            created_at=now,
+            updated_at=now,
+            status=Status.DIALING,
+            from_number=from_number,
+            to_number=order.to,
+            language=order.language or plan.language,
+            agent=order.agent,
+            dialplan=plan.name,
+            trunk=trunk,
+            room=room_name(call_id),
+            metadata=dict(order.metadata),
+            pipeline=dict(order.pipeline),
+            tags=dict(order.tags),
+        )
+        request = DialRequest(
+            leg=identity,
+            call=call_id,
+            to=order.to,
+            from_number=from_number,
+            trunk=trunk,
+            ring_seconds=order.ring_seconds,
+            headers=dict(order.headers),
+        )
+        session = Session(
+            kit,
+            call,
+            Program(plan, self._context(call, identity, order.variables)),
+            record=plan.record if order.record is None else order.record,
+            max_seconds=order.max_duration_seconds,
+            first_dial=None if stub else request,
+        )
+        requested = CallRequested(
+            at=now,
+            leg=identity,
+            to=order.to,
+            from_number=from_number,
+            trunk=trunk,
+            source=order.source,
+        )
+        if stub:
+            session.append(requested)
+        else:
+            session.emit(requested)
+        return session, stub
+
+    async def _live_stub(self, session: Session) -> None:
+        """No trunk, or a test key: a session like any other that ends for want of a route."""
+        now = self._kit.clock.now()
+        identity = phone_identity(session.call.id)
+        outcome = Outcome.failed(Cause.NO_ROUTE)
+        session.append(LegEnded(at=now, leg=identity, outcome=outcome))
+        session.append(CallEnded(at=now, outcome=outcome))
+        self._ended(session)
+
+    async def dial_callback(self, callback: Callback, session_id: str) -> None:
+        """Make a promised call. Raises what ``dial`` raises."""
+        await self.dial(
+            DialOrder(
+                organization=callback.organization,
+                to=callback.to_number,
+                from_number=callback.from_number,
+                dialplan=callback.dialplan,
+                metadata={**callback.metadata, "callback_id": callback.id},
+                session_id=session_id,
+                source="callback",
+                variables={"callback_reason": callback.reason or ""},
+            )
+        )
+
+    # --- ending ----------------------------------------------------------------------------
+
+    async def end(self, organization: str, call: str) -> EndResult | None:
+        """End a live call, or say when it ended; None: no such call of this organization."""
+        session = self._sessions.get(call)
+        if session is not None and session.call.organization == organization:
+            session.end(EndedBy.API)
+            return EndResult("ending", None)
+        row = await self._reader.get(organization, call)
+        if row is None:
+            return None
+        return EndResult("already_ended", row.ended_at or row.updated_at)
+
+    async def drain(self, seconds: float) -> int:
+        """Take no new call; wait for those that live, then end them. Returns how many it ended."""
+        self.draining = True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            pass
+        left = list(self._sessions.values())
+        for session in left:
+            session.end(EndedBy.SERVICE)
+        if left:
+            try:
+                async with asyncio.timeout(self._kit.config.teardown_seconds * 2):
+                    await self._empty.wait()
+            except TimeoutError:
+                log.error("calls did not end in time", calls=len(self._sessions))
+        return len(left)
+
+    # --- one task a call -------------------------------------------------------------------
+
+    def _begin(self, session: Session, run: bool = True) -> None:
+        self._sessions[session.call.id] = session
+        self._empty.clear()
+        log.info(
+            "call begins",
+            call=session.call.id,
+            direction=session.call.direction.value,
+            from_=mask(session.call.from_number),
+            to=mask(session.call.to_number),
+            dialplan=session.call.dialplan,
+        )
+        if run:
+            self._kit.tasks.spawn(self._live(session), f"call {session.call.id}")
+
+    async def _live(self, session: Session) -> None:
+        try:
+            await session.run()
+        finally:
+            self._ended(session)
+
+    def _ended(self, session: Session) -> None:
+        self._sessions.pop(session.call.id, None)
+        self._admission.leave()
+        self.ended[session.call.status.value] += 1
+        if not self._sessions:
+            self._empty.set()
+        self._kit.tasks.spawn(self._forget(session), f"forget {session.call.id}")
+
+    async def _forget(self, session: Session) -> None:
+        await self._kit.journal.committed(session.call.id, session.seq)
+        self._kit.journal.forget(session.call.id)
+
+    def _context(self, call: Call, leg: str, variables: Mapping[str, str]) -> Context:
+        return Context(
+            call=call.id,
+            leg=leg,
+            direction=call.direction,
+            from_number=call.from_number,
+            to_number=call.to_number,
+            variables=dict(variables),
+        )
