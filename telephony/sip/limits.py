@@ -71,6 +71,14 @@ MAX_SENDS_PENDING = 10_000
 MAX_EVENTS_PENDING = 10_000
 #: Provisional responses remembered for one INVITE: a peer that sends 180 for ever is not stored.
 MAX_PROVISIONALS = 64
+#: Names of remote targets that are being resolved at once: a peer chooses them.
+MAX_RESOLUTIONS = 1_000
+#: Requests of ours outside and inside dialogs that wait for an answer in one session.
+MAX_REQUESTS_PER_SESSION = 32
+#: Subscriptions of REFER, ours and theirs, in one session.
+MAX_REFERS_PER_SESSION = 4
+#: Times a re-INVITE or UPDATE of ours is tried again after 491 (RFC 3261 §14.1).
+MAX_GLARE_RETRIES = 5
 #: Registrations kept alive by one agent (one a trunk).
 MAX_REGISTRATIONS = 200
 #: Bindings of one address of record (RFC 3261 §10.3): phones of one user.
@@ -107,19 +115,27 @@ MAX_CLIENT_REALMS = 8
 STREAM_FIRST_BYTE_SECONDS = 4.0
 #: A message that has begun on a stream must be whole within this (seconds).
 STREAM_MESSAGE_SECONDS = 8.0
-#: A connection with no traffic is closed after this (seconds): above the two-minute ping of
-#: RFC 5626 §4.4.1, so that a phone which keeps its flow alive keeps it.
-STREAM_IDLE_SECONDS = 300.0
+#: A connection with no traffic is closed after this (seconds). Session timers refresh a call every
+#: 15 minutes by default (RFC 4028 §4: 1,800 s halved), so a call's connection outlives its silence.
+STREAM_IDLE_SECONDS = 1_800.0
 #: TCP connections from one address: a PBX uses one or two, a NAT full of phones some dozens.
 MAX_STREAMS_PER_SOURCE = 64
 #: TCP connections in all.
 MAX_STREAMS = 4_096
 #: Bytes waiting in the write buffer of one connection; a peer that does not read is cut off.
 MAX_STREAM_WRITE_BUFFER = 262_144
-#: Messages waiting for a connection that is being opened.
+#: Messages waiting for one connection that is being opened.
 MAX_STREAM_BACKLOG = 64
+#: Connections being opened at once.
+MAX_STREAM_CONNECTING = 256
 #: Seconds to open a TCP connection.
 STREAM_CONNECT_SECONDS = 5.0
+#: Datagrams read before other work gets a turn; the rest stays in the kernel's buffer.
+MAX_DATAGRAMS_PER_WAKEUP = 64
+#: Bytes the kernel may keep for a UDP socket, so that a burst of calls survives a slow moment.
+UDP_RECEIVE_BUFFER = 4_194_304
+#: Requests remembered for the case that an ICMP error comes back for one of them.
+MAX_UDP_REMEMBERED = 1_024
 #: Above this size a request goes by a congestion-controlled transport (RFC 3261 §18.1.1).
 MAX_UDP_REQUEST = 1_300
 #: Names kept by the resolver, and the bounds of a record's time to live (seconds).

@@ -1,0 +1,1 @@
+"""Sockets for SIP: datagrams, streams, names, and the driver that puts them under an agent."""
