@@ -1,0 +1,1 @@
+"""Floor 4, wire column: one folder a carrier, each deletable."""

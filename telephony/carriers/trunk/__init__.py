@@ -1,0 +1,1 @@
+"""Our own SIP as a carrier: trunks, registrations, softphones."""
