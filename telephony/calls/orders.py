@@ -1,0 +1,64 @@
+"""What a program asks of the switchboard, and what it is told: outbound calls and their end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+DEFAULT_MAX_SECONDS = 14_400
+MIN_MAX_SECONDS = 30
+DEFAULT_RING_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialOrder:
+    """One outbound call.
+
+    ``to`` is E.164. ``dialplan``, ``trunk`` and ``from_number`` are None where the switchboard
+    chooses (design.md section 9, Dial). ``record`` None leaves it to the dialplan. ``test``: a
+    test key asked, so the call is a stub. ``session_id`` None has one made. ``source`` is
+    ``api`` or ``callback``. ``max_duration_seconds`` counts from the answer.
+    """
+
+    organization: str
+    to: str
+    from_number: str | None = None
+    agent: str | None = None
+    dialplan: str | None = None
+    trunk: str | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    pipeline: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    language: str | None = None
+    record: bool | None = None
+    max_duration_seconds: int = DEFAULT_MAX_SECONDS
+    ring_seconds: float = DEFAULT_RING_SECONDS
+    test: bool = False
+    session_id: str | None = None
+    source: str = "api"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialResult:
+    """The call exists and its request is on disk; nobody has answered yet.
+
+    ``status`` is ``dialing`` or ``dialing-stub``; ``call_control_id`` is empty on a stub.
+    """
+
+    session_id: str
+    call_control_id: str
+    room_name: str
+    status: str
+    to: str
+    from_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndResult:
+    """``status`` is ``ending``, or ``already_ended`` with the time it ended."""
+
+    status: str
+    ended_at: datetime | None = None
