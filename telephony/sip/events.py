@@ -293,15 +293,12 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class RegistrationFailed:
-    """A registration of ours did not work; it is tried again in ``retry_in`` seconds.
-
-    ``retry_in`` is ``None`` when the credentials were refused: then only ``register`` again.
-    """
+    """A registration of ours did not work; it is tried again in ``retry_in`` seconds."""
 
     registration: str
     status: int
     reason: str
-    retry_in: float | None
+    retry_in: float
 
 
 @dataclass(frozen=True, slots=True)

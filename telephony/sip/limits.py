@@ -71,6 +71,8 @@ MAX_SENDS_PENDING = 10_000
 MAX_EVENTS_PENDING = 10_000
 #: Provisional responses remembered for one INVITE: a peer that sends 180 for ever is not stored.
 MAX_PROVISIONALS = 64
+#: Peers whose view of our address is remembered (RFC 3581).
+MAX_LEARNED_ADDRESSES = 1_000
 #: Names of remote targets that are being resolved at once: a peer chooses them.
 MAX_RESOLUTIONS = 1_000
 #: Requests of ours outside and inside dialogs that wait for an answer in one session.

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class Owner(Protocol):
+    """Who sets an alarm."""
+
+    def on_alarm(self, name: str, now: float) -> None:
+        """The alarm ``name`` is due."""
+
+
+Key = tuple[Owner, str]
+"""Whose alarm, and which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +47,14 @@ class Alarms:
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Hashable]] = []
-        self._live: dict[Hashable, tuple[float, int]] = {}
+        self._heap: list[tuple[float, int, Key]] = []
+        self._live: dict[Key, tuple[float, int]] = {}
         self._serial = 0
 
     def __len__(self) -> int:
         return len(self._live)
 
-    def set(self, key: Hashable, at: float) -> None:
+    def set(self, key: Key, at: float) -> None:
         """Let ``key`` be due at ``at``."""
         self._serial += 1
         self._live[key] = (at, self._serial)
@@ -52,11 +63,11 @@ class Alarms:
             self._heap = [(when, serial, k) for k, (when, serial) in self._live.items()]
             heapq.heapify(self._heap)
 
-    def cancel(self, key: Hashable) -> None:
+    def cancel(self, key: Key) -> None:
         """Forget ``key``, if it is set."""
         self._live.pop(key, None)
 
-    def deadline(self, key: Hashable) -> float | None:
+    def deadline(self, key: Key) -> float | None:
         """When ``key`` is due."""
         entry = self._live.get(key)
         return None if entry is None else entry[0]
@@ -70,7 +81,7 @@ class Alarms:
             heapq.heappop(self._heap)
         return None
 
-    def pop(self, now: float) -> Hashable | None:
+    def pop(self, now: float) -> Key | None:
         """The earliest key due at ``now``, taken out; ``None`` when nothing is due."""
         at = self.next()
         if at is None or at > now:

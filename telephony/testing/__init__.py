@@ -1,0 +1,1 @@
+"""Public doubles, held to the contracts of what they stand for."""
