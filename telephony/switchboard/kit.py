@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -71,7 +71,8 @@ class Tasks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kit:
-    """Ports and shared things. ``nudge`` tells the callback scheduler that a row is new."""
+    """Ports and shared things. ``nudge`` tells the callback scheduler that a row is new;
+    ``sleep`` is the loop's own unless a test says otherwise."""
 
     config: SwitchboardConfig
     carrier: Carrier
@@ -83,6 +84,7 @@ class Kit:
     clock: Clock
     ids: Ids
     nudge: Callable[[], None] = lambda: None
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     tasks: Tasks = field(default_factory=Tasks)
 
     def recording_path(self, name: str, at: datetime) -> Path:

@@ -19,6 +19,10 @@ from telephony.switchboard.kit import Kit
 MAX_QUEUED = 64
 """Prompts of one leg that may wait; a dialplan that orders more is at fault."""
 
+PAUSE_SECONDS = 0.2
+"""Silence after a prompt was cut: without it the next one seems to be the same sentence going on,
+and neither a person nor a test could tell that the key was heard."""
+
 
 def heard_text(text: str, heard_ms: int, total_ms: int) -> str:
     """The words of ``text`` that fit into the part that was heard, by their share of it."""
@@ -44,6 +48,7 @@ class Playout:
         self._worker: asyncio.Task[None] | None = None
         self._making: Play | None = None
         self._reason = "stopped"
+        self._pause = 0.0
 
     def play(self, order: Play) -> None:
         """Queue a prompt."""
@@ -57,6 +62,7 @@ class Playout:
     def stop(self, reason: str) -> None:
         """Drop everything: what plays, what is being made, what waits, in that order."""
         self._reason = reason
+        self._pause = PAUSE_SECONDS if reason == "barge_in" else 0.0
         self._player().stop()
         worker, self._worker = self._worker, None
         if worker is not None:
@@ -71,6 +77,9 @@ class Playout:
     async def _work(self) -> None:
         while self._orders:
             order = self._making = self._orders.popleft()
+            pause, self._pause = self._pause, 0.0
+            if pause:
+                await self._kit.sleep(pause)
             sound = await self._make(order)
             # Cancelled while it was being made: stop() has reported it.
             if self._making is not order:
@@ -97,7 +106,7 @@ class Playout:
             return await self._fall_back(order, prompt, error.message)
 
     async def _fall_back(self, order: Play, prompt: Prompt, error: str) -> Sound | None:
-        sound, fallback = self._kit.speech.tone("beep"), "tone"
+        sound, fallback = self._kit.speech.tone("fallback"), "tone"
         if prompt.fallback:
             try:
                 path = self._kit.config.dialplans / prompt.fallback
