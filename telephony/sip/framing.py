@@ -21,7 +21,8 @@ from telephony.sip.message import Request, Response
 from telephony.sip.parser import Malformed, parse, refuse
 
 _LENGTHS = re.compile(
-    rb"\r\n(?:content-length|l)[ \t]*+:[ \t]*+(?:\r\n[ \t]++)?([^\r\n]*+)", re.IGNORECASE
+    rb"\r\n(?:content-length|l)[ \t]*+:[ \t]*+(?:\r\n[ \t]++)?([^\r\n]*+(?:\r\n[ \t])?)",
+    re.IGNORECASE,
 )
 
 

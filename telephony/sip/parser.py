@@ -34,7 +34,7 @@ _METHOD = re.compile(rf"{TOKEN}{{1,64}}")
 _VERSION = re.compile(r"SIP/[0-9]{1,9}\.[0-9]{1,9}", re.IGNORECASE)
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9]{2}) ([^\x00]*)", re.IGNORECASE)
 _FOLD = re.compile(r"\r\n[ \t]+")
-_CALL_ID = re.compile(r"[^\s,;\"<>]+|[^\s]+")
+_CALL_ID = re.compile(r"\S+")
 _SINGLE = frozenset(
     ("from", "to", "call-id", "cseq", "max-forwards", "content-type", "expires", "refer-to")
 )

@@ -48,7 +48,7 @@ _NAME_ADDR = re.compile(
     re.DOTALL,
 )
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:/@?&$=()]+")
-_TOKENS = re.compile(rf"{TOKEN}+(?:[ ]{TOKEN}+)*")
+_TOKENS = re.compile(rf"{TOKEN}++(?:[ ]{TOKEN}++)*+")
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _NEEDS_PAIR = re.compile(r'(["\\])')
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -333,8 +332,3 @@ def _from_address(address: Address, local: Address | None) -> Address | None:
     if local is None or local[0] in ("0.0.0.0", "::") or (":" in local[0]) != (":" in address[0]):
         return None
     return local[0], 0
-
-
-def is_port_taken(error: OSError) -> bool:
-    """Whether binding failed because somebody listens there already."""
-    return error.errno == errno.EADDRINUSE

@@ -29,7 +29,7 @@ _MSG_ERRQUEUE = 0x2000
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 _ORIGIN_LOCAL = 1
 
-#: An address never sends less than this as SIP: keep-alives are CRLFs, NULs or STUN-sized noise.
+#: What NAT keep-alives of up to four bytes are made of; they are no messages and no faults.
 _KEEP_ALIVES = frozenset(b"\r\n\x00 ")
 
 Address = tuple[str, int]
