@@ -1,0 +1,100 @@
+"""Records: everything that outlives a process. SQLite by default, PostgreSQL.
+
+store = await Store.open("sqlite:///var/telephony.db", secret_key, FileRows(...))
+...
+await store.close()
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from telephony.accounts.model import Phone, PhoneNumber, Trunk
+from telephony.store.accounts import Accounts
+from telephony.store.callbacks import Callbacks
+from telephony.store.calls import Calls
+from telephony.store.database import Database, DatabaseConfig
+from telephony.store.directory import (
+    NUMBER,
+    PHONE,
+    TRUNK,
+    FileRows,
+    LiveDirectory,
+    check_files,
+)
+from telephony.store.idempotency import Idempotency
+from telephony.store.keys import Keys
+from telephony.store.secrets import Cipher
+
+__all__ = ["DatabaseConfig", "FileRows", "Store"]
+
+
+NO_FILE = FileRows()
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Every port that the database stands behind.
+
+    ``calls``: CallStore and CallReader. ``callbacks``: CallbackQueue, CallbackReader and
+    NextDue. ``trunks``, ``phones``, ``numbers``: Repository. ``directory``: Directory.
+    """
+
+    database: Database
+    calls: Calls
+    callbacks: Callbacks
+    keys: Keys
+    idempotency: Idempotency
+    directory: LiveDirectory
+    trunks: Accounts[Trunk]
+    phones: Accounts[Phone]
+    numbers: Accounts[PhoneNumber]
+
+    @classmethod
+    def build(
+        cls, config: DatabaseConfig | str, secret_key: str, files: FileRows = NO_FILE
+    ) -> Store:
+        """Everything, not yet connected."""
+        check_files(files)
+        database = Database(config)
+        cipher = Cipher(secret_key)
+        directory = LiveDirectory(database, cipher, files)
+        return cls(
+            database=database,
+            calls=Calls(database),
+            callbacks=Callbacks(database),
+            keys=Keys(database),
+            idempotency=Idempotency(database),
+            directory=directory,
+            trunks=Accounts(database, directory, cipher, TRUNK, files.trunks),
+            phones=Accounts(database, directory, cipher, PHONE, files.phones),
+            numbers=Accounts(database, directory, cipher, NUMBER, files.numbers),
+        )
+
+    @classmethod
+    async def open(
+        cls, config: DatabaseConfig | str, secret_key: str, files: FileRows = NO_FILE
+    ) -> Store:
+        """Connect, migrate, read the directory.
+
+        Raises:
+            ConfigError: a URL, secret or database that cannot be used, and why.
+            StoreUnavailable: no answer.
+        """
+        store = cls.build(config, secret_key, files)
+        await store.database.connect()
+        try:
+            await store.directory.load()
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def start(self) -> None:
+        """What the service does once, and a command beside it must not: free the keys whose
+        requests died with the last process."""
+        await self.idempotency.recover()
+
+    async def close(self) -> None:
+        """Finish what was begun and close."""
+        await self.database.close()

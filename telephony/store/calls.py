@@ -1,0 +1,288 @@
+"""Calls, their events and their reports."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from telephony.base.clock import parse_iso
+from telephony.base.errors import BadInput
+from telephony.calls.call import Call
+from telephony.calls.leg import Leg
+from telephony.calls.outcome import Outcome, Status
+from telephony.calls.ports import Append, CallFilter
+from telephony.calls.public import CallEvent
+from telephony.calls.record import CallReport
+from telephony.calls.state import Direction
+from telephony.store.database import Database
+from telephony.store.tables import call_events, call_reports, calls
+
+_LEGS = TypeAdapter(tuple[Leg, ...])
+_OUTCOME = TypeAdapter(Outcome | None)
+_REPORT = TypeAdapter(CallReport)
+
+_EVENT_COLUMNS = tuple(column.name for column in call_events.columns)
+_CALL_COLUMNS = tuple(column.name for column in calls.columns)
+_FIXED = frozenset({"id", "organization", "created_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording that stands on disk, as the clean-up sees it."""
+
+    session: str
+    path: Path
+    ended_at: datetime
+
+
+class Calls:
+    """``CallStore`` and ``CallReader`` over the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        insert = database.insert
+        self._add_events = insert(call_events).on_conflict_do_nothing(
+            index_elements=["session", "seq"]
+        )
+        row = insert(calls)
+        self._put_calls = row.on_conflict_do_update(
+            index_elements=["id"],
+            set_={name: row.excluded[name] for name in _CALL_COLUMNS if name not in _FIXED},
+        )
+        report = insert(call_reports)
+        self._put_reports = report.on_conflict_do_update(
+            index_elements=["session"],
+            set_={
+                name: report.excluded[name]
+                for name in ("outcome", "status", "updated_at", "report")
+            },
+        )
+
+    # --- writing ---------------------------------------------------------------------------
+
+    async def append(self, batch: Sequence[Append]) -> None:
+        """One transaction. A call's row is written once a batch, as its last event left it."""
+        if not batch:
+            return
+        latest = {item.call.id: item.call for item in batch}
+        call_rows = [_call_row(call) for call in latest.values()]
+        event_rows = [_event_row(item.event) for item in batch]
+        report_rows = [_report_row(item.report) for item in batch if item.report is not None]
+
+        def statements(connection: sa.Connection) -> None:
+            connection.execute(self._put_calls, call_rows)
+            connection.execute(self._add_events, event_rows)
+            if report_rows:
+                connection.execute(self._put_reports, report_rows)
+
+        await self._database.write(lambda connection: connection.run_sync(statements))
+
+    async def forget_recording(self, session: str) -> None:
+        """The file is gone: the call says so, and the clean-up does not meet it again."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(
+                sa.update(calls)
+                .where(calls.c.id == session)
+                .values(recording_path=None, recording_status=None, recording_ms=None)
+            )
+
+        await self._database.write(work)
+
+    # --- the writer's own reading ----------------------------------------------------------
+
+    async def unfinished(self) -> list[Call]:
+        """Oldest first."""
+        query = sa.select(calls).where(calls.c.live).order_by(calls.c.created_at)
+        return [_call(row) for row in await self._all(query)]
+
+    async def events(self, session: str) -> list[CallEvent]:
+        query = (
+            sa.select(call_events)
+            .where(call_events.c.session == session)
+            .order_by(call_events.c.seq)
+        )
+        return [_event(row) for row in await self._all(query)]
+
+    async def recordings_before(self, moment: datetime, limit: int = 500) -> list[Recording]:
+        """Recordings of calls that ended before ``moment``, oldest first (RECORDING_DAYS)."""
+        query = (
+            sa.select(calls.c.id, calls.c.recording_path, calls.c.ended_at)
+            .where(calls.c.recording_path.is_not(None), calls.c.ended_at < moment)
+            .order_by(calls.c.ended_at)
+            .limit(limit)
+        )
+        return [
+            Recording(row.id, Path(row.recording_path), row.ended_at)
+            for row in await self._all(query)
+        ]
+
+    # --- reading ---------------------------------------------------------------------------
+
+    async def get(self, organization: str, session: str) -> Call | None:
+        row = await self._one(
+            sa.select(calls).where(calls.c.id == session, calls.c.organization == organization)
+        )
+        return None if row is None else _call(row)
+
+    async def page(
+        self, organization: str, chosen: CallFilter, limit: int, cursor: str | None
+    ) -> tuple[list[Call], str | None]:
+        """Newest first by (created_at, id). Raises BadInput on a cursor that is none of ours."""
+        query = (
+            sa.select(calls)
+            .where(calls.c.organization == organization, *_conditions(chosen))
+            .order_by(calls.c.created_at.desc(), calls.c.id.desc())
+            .limit(limit + 1)
+        )
+        if cursor is not None:
+            at, last = read_cursor(cursor)
+            query = query.where(
+                sa.or_(
+                    calls.c.created_at < at,
+                    sa.and_(calls.c.created_at == at, calls.c.id < last),
+                )
+            )
+        found = [_call(row) for row in await self._all(query)]
+        if len(found) <= limit:
+            return found, None
+        found = found[:limit]
+        return found, write_cursor(found[-1].created_at, found[-1].id)
+
+    async def events_of(self, organization: str, session: str) -> list[CallEvent]:
+        query = (
+            sa.select(call_events)
+            .where(call_events.c.session == session, call_events.c.organization == organization)
+            .order_by(call_events.c.seq)
+        )
+        return [_event(row) for row in await self._all(query)]
+
+    async def report(self, organization: str, session: str) -> CallReport | None:
+        row = await self._one(
+            sa.select(call_reports.c.report).where(
+                call_reports.c.session == session, call_reports.c.organization == organization
+            )
+        )
+        return None if row is None else _REPORT.validate_python(row.report)
+
+    async def _all(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
+        async def work(connection: AsyncConnection) -> list[sa.Row[Any]]:
+            return list(await connection.execute(query))
+
+        return await self._database.read(work)
+
+    async def _one(self, query: sa.Select[Any]) -> sa.Row[Any] | None:
+        found = await self._all(query)
+        return found[0] if found else None
+
+
+# --- the cursor ----------------------------------------------------------------------------
+
+
+def write_cursor(at: datetime, last: str) -> str:
+    """Where the next page begins: after this row."""
+    return base64.urlsafe_b64encode(f"{at.isoformat()} {last}".encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> tuple[datetime, str]:
+    """What ``write_cursor`` wrote.
+
+    Raises:
+        BadInput: it did not write this.
+    """
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+        at, _, last = text.partition(" ")
+        return parse_iso(at), last
+    except (binascii.Error, ValueError, OverflowError) as error:
+        raise BadInput("cursor: not one that a list gave out", field="cursor") from error
+
+
+def _conditions(chosen: CallFilter) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if chosen.status is not None:
+        conditions.append(calls.c.status == chosen.status)
+    if chosen.kind is not None:
+        conditions.append(calls.c.kind == chosen.kind)
+    if chosen.agent is not None:
+        conditions.append(calls.c.agent == chosen.agent)
+    if chosen.since is not None:
+        conditions.append(calls.c.created_at >= chosen.since)
+    if chosen.until is not None:
+        conditions.append(calls.c.created_at < chosen.until)
+    return conditions
+
+
+# --- rows ----------------------------------------------------------------------------------
+
+
+def _call_row(call: Call) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "organization": call.organization,
+        "direction": call.direction.value,
+        "status": call.status.value,
+        "live": call.live,
+        "kind": call.kind,
+        "provider": call.provider,
+        "from_number": call.from_number,
+        "to_number": call.to_number,
+        "language": call.language,
+        "agent": call.agent,
+        "dialplan": call.dialplan,
+        "trunk": call.trunk,
+        "phone_number": call.phone_number,
+        "room": call.room,
+        "metadata": call.metadata,
+        "pipeline": call.pipeline,
+        "tags": call.tags,
+        "legs": _LEGS.dump_python(call.legs, mode="json"),
+        "outcome": _OUTCOME.dump_python(call.outcome, mode="json"),
+        "recording_status": call.recording_status,
+        "recording_path": call.recording_path,
+        "recording_ms": call.recording_ms,
+        "created_at": call.created_at,
+        "updated_at": call.updated_at,
+        "answered_at": call.answered_at,
+        "ended_at": call.ended_at,
+    }
+
+
+def _call(row: sa.Row[Any]) -> Call:
+    members = dict(row._mapping)
+    del members["live"]
+    members["direction"] = Direction(members["direction"])
+    members["status"] = Status(members["status"])
+    members["legs"] = _LEGS.validate_python(members["legs"])
+    members["outcome"] = _OUTCOME.validate_python(members["outcome"])
+    return Call(**members)
+
+
+def _event_row(event: CallEvent) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in _EVENT_COLUMNS}
+
+
+def _event(row: sa.Row[Any]) -> CallEvent:
+    return CallEvent(**row._mapping)
+
+
+def _report_row(report: CallReport) -> dict[str, Any]:
+    return {
+        "session": report.session,
+        "organization": report.organization,
+        "outcome": report.outcome,
+        "status": report.status,
+        "created_at": report.created_at,
+        "updated_at": report.updated_at,
+        "report": _REPORT.dump_python(report, mode="json"),
+    }

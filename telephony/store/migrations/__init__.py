@@ -1,0 +1,1 @@
+"""Alembic's scripts. ``telephony migrate`` and every start run them through store/migrate.py."""

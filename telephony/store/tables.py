@@ -1,0 +1,305 @@
+"""Every table, as SQLAlchemy Core knows it. The migrations make exactly these (a test compares).
+
+Times are aware UTC: ``timestamptz`` where there is such a type, ISO-8601 text of fixed width on
+SQLite, which therefore sorts and compares as time does. Text from the wire is made storable
+on its way in: SIP bytes that are no UTF-8 arrive as lone surrogates, which no database takes.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware time, microseconds kept. A naive one is refused."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(sa.String(32))
+        return dialect.type_descriptor(sa.DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place in the store")
+        utc = value.astimezone(UTC)
+        return utc.isoformat(timespec="microseconds") if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        assert isinstance(moment, datetime)
+        return moment.astimezone(UTC)
+
+
+def storable(text: str) -> str:
+    """Text without lone surrogates and NUL, which PostgreSQL refuses and UTF-8 cannot hold."""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    return text.replace("\x00", "\ufffd") if "\x00" in text else text
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(str(k)): _storable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_storable(v) for v in value]
+    return value
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def dump_json(value: Any) -> str:
+    """JSON as it is stored. ASCII only, so that an escape is the one thing to look for."""
+    text = _encode(value)
+    if "\\u0000" in text or "\\ud" in text:
+        return _encode(_storable(value))
+    return text
+
+
+class Text(TypeDecorator[str]):
+    """Text from anywhere, made storable."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value if value is None else storable(value)
+
+
+JSON = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+calls = sa.Table(
+    "calls",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column("direction", sa.String(16), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("live", sa.Boolean, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("provider", sa.String(32), nullable=False),
+    sa.Column("from_number", Text, nullable=False),
+    sa.Column("to_number", Text, nullable=False),
+    sa.Column("language", Text, nullable=False),
+    sa.Column("agent", Text),
+    sa.Column("dialplan", Text),
+    sa.Column("trunk", Text),
+    sa.Column("phone_number", Text),
+    sa.Column("room", Text),
+    sa.Column("metadata", JSON, nullable=False),
+    sa.Column("pipeline", JSON, nullable=False),
+    sa.Column("tags", JSON, nullable=False),
+    sa.Column("legs", JSON, nullable=False),
+    sa.Column("outcome", JSON),
+    sa.Column("recording_status", sa.String(16)),
+    sa.Column("recording_path", Text),
+    sa.Column("recording_ms", sa.BigInteger),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("answered_at", Moment),
+    sa.Column("ended_at", Moment),
+    sa.Index(None, "organization", "created_at", "id"),
+    # Partial: only what lives now is in it, so that recovery and the list of live calls cost
+    # what they find, however many calls there were.
+    sa.Index(
+        "ix_calls_live",
+        "created_at",
+        sqlite_where=sa.text("live = 1"),
+        postgresql_where=sa.text("live"),
+    ),
+    sa.Index(
+        "ix_calls_recorded",
+        "ended_at",
+        sqlite_where=sa.text("recording_path IS NOT NULL"),
+        postgresql_where=sa.text("recording_path IS NOT NULL"),
+    ),
+)
+
+call_events = sa.Table(
+    "call_events",
+    metadata,
+    sa.Column("session", sa.String(64), sa.ForeignKey("calls.id", ondelete="CASCADE")),
+    sa.Column("seq", sa.Integer),
+    sa.Column("id", sa.String(64), nullable=False),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column("provider", sa.String(32), nullable=False),
+    sa.Column("event_type", sa.String(64), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("failure_cause", sa.String(64)),
+    sa.Column("sip_status_code", sa.Integer),
+    sa.Column("sip_status", Text),
+    sa.Column("occurred_at", Moment, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("payload", JSON, nullable=False),
+    sa.Column("data", JSON, nullable=False),
+    sa.PrimaryKeyConstraint("session", "seq"),
+)
+
+call_reports = sa.Table(
+    "call_reports",
+    metadata,
+    sa.Column(
+        "session", sa.String(64), sa.ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column("outcome", sa.String(32), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("report", JSON, nullable=False),
+    sa.Index(None, "organization", "created_at"),
+)
+
+callbacks = sa.Table(
+    "callbacks",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("to_number", Text, nullable=False),
+    sa.Column("from_number", Text),
+    sa.Column("source_session", sa.String(64)),
+    sa.Column("created_session", sa.String(64)),
+    sa.Column("agent", Text),
+    sa.Column("phone_number", Text),
+    sa.Column("dialplan", Text),
+    sa.Column("reason", Text),
+    sa.Column("instructions", Text),
+    sa.Column("summary", Text),
+    sa.Column("pipeline", JSON, nullable=False),
+    sa.Column("metadata", JSON, nullable=False),
+    sa.Column("failure_cause", sa.String(64)),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("scheduled_at", Moment, nullable=False),
+    sa.Column("lease_until", Moment),
+    sa.Column("attempted_at", Moment),
+    sa.Column("dispatched_at", Moment),
+    sa.Column("cancelled_at", Moment),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Index(None, "organization", "created_at", "id"),
+    sa.Index(None, "source_session"),
+    sa.Index(
+        "ix_callbacks_due",
+        "status",
+        "scheduled_at",
+        sqlite_where=sa.text("status IN ('scheduled', 'dispatching')"),
+        postgresql_where=sa.text("status IN ('scheduled', 'dispatching')"),
+    ),
+)
+
+trunks = sa.Table(
+    "trunks",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("gateways", JSON, nullable=False),
+    sa.Column("transport", sa.String(8), nullable=False),
+    sa.Column("username", Text, nullable=False),
+    sa.Column("password", Text, nullable=False),
+    sa.Column("register", sa.Boolean, nullable=False),
+    sa.Column("allowed_sources", JSON, nullable=False),
+    sa.Column("caller_ids", JSON, nullable=False),
+    sa.Column("country", Text, nullable=False),
+    sa.Column("strip", Text, nullable=False),
+    sa.Column("prefix", Text, nullable=False),
+    sa.Column("calls_per_second", sa.Float),
+    sa.Column("max_calls", sa.Integer),
+    sa.Column("headers", JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.UniqueConstraint("organization", "name"),
+)
+
+phones = sa.Table(
+    "phones",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column("user", Text, nullable=False),
+    sa.Column("password", Text, nullable=False),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    # One registrar, one realm: a user is one phone whatever its organization.
+    sa.UniqueConstraint("user"),
+    sa.Index(None, "organization"),
+)
+
+phone_numbers = sa.Table(
+    "phone_numbers",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column("e164", sa.String(16), nullable=False),
+    sa.Column("direction", sa.String(16), nullable=False),
+    sa.Column("trunk", Text),
+    sa.Column("provider_name", Text),
+    sa.Column("label", Text),
+    sa.Column("agent", Text),
+    sa.Column("dialplan", Text),
+    sa.Column("record", sa.Boolean, nullable=False),
+    sa.Column("dispatch_template", JSON),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.UniqueConstraint("e164"),
+    sa.Index(None, "organization"),
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("digest", sa.String(128), nullable=False),
+    sa.Column("hint", sa.String(16), nullable=False),
+    sa.Column("live", sa.Boolean, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("last_used_at", Moment),
+    sa.Column("expires_at", Moment),
+    sa.UniqueConstraint("digest"),
+    sa.Index(None, "organization"),
+)
+
+idempotency = sa.Table(
+    "idempotency",
+    metadata,
+    sa.Column("organization", sa.String(64)),
+    sa.Column("key", Text),
+    sa.Column("body_hash", sa.String(128), nullable=False),
+    # The process that handles the request; ``status`` is null until it has answered.
+    sa.Column("holder", sa.String(64), nullable=False),
+    sa.Column("status", sa.Integer),
+    sa.Column("body", sa.LargeBinary),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.PrimaryKeyConstraint("organization", "key"),
+    sa.Index(None, "created_at"),
+)
