@@ -52,6 +52,9 @@ from telephony.sip.uri import NameAddr
 
 #: A provisional response is repeated this often, so that no proxy cancels (RFC 3261 §13.3.1.1).
 REPEAT_PROVISIONAL_SECONDS = 60.0
+#: How often 64*T1 are waited for what is under way when a session ends: a BYE, and one more that
+#: answers a challenge.
+MAX_ROUNDS = 3
 #: ACKs kept to be sent again: one an INVITE of the dialog, and those of forks.
 MAX_ACKS = 16
 
@@ -112,6 +115,7 @@ class InviteSession:
         self._server: InviteServerTransaction | None = None
         self._last_provisional: Response | None = None
         self._bye_waits: Items | None = None
+        self._rounds = 0
 
     # -- what the parts use -------------------------------------------------------------------
 
@@ -307,9 +311,13 @@ class InviteSession:
         invite = self._invite
         if invite is not None and invite.transaction is not None:
             busy = busy or (self.established and not invite.transaction.done)
-        if busy or self._bye_waits is not None:
+        if (busy or self._bye_waits is not None) and self._rounds < MAX_ROUNDS:
+            self._rounds += 1
             self.core.alarm(self, "bury", now + self.core.timers.timeout)
             return
+        # A re-INVITE whose final response was lost with the dialog would wait for ever.
+        for exchange in self._exchanges:
+            exchange.stop()
         self.core.silence(self, "bury")
         self._buried(self)
 
