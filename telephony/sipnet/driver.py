@@ -1,4 +1,4 @@
-"""The driver: puts sockets and the clock under a `UserAgent`, and decides nothing.
+"""The driver: puts sockets and the clock under the agent, and decides nothing.
 
 After every input it does the same three things in the same order: hand out events, put sends on
 the wire, arm one timer. It is the only code that touches the loop for the agent.
@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
 
 from telephony.sip.addresses import Destination, Send, Source
-from telephony.sip.agent import UserAgent
 from telephony.sip.events import NeedResolve, SipEvent
 from telephony.sip.message import Request, Response
 from telephony.sip.parser import Malformed
@@ -28,8 +27,38 @@ T = TypeVar("T")
 Address = tuple[str, int]
 
 
+class Doors(Protocol):
+    """What is driven: a `UserAgent`, or several behind one set of the same doors."""
+
+    def receive(
+        self, data: bytes | Request | Response | Malformed, source: Source, now: float
+    ) -> None:
+        """A datagram, or a message a stream framer made."""
+
+    def expire(self, now: float) -> None:
+        """Do what is due."""
+
+    def next_deadline(self) -> float | None:
+        """When to expire next."""
+
+    def take_sends(self) -> list[Send]:
+        """What must go out."""
+
+    def take_events(self) -> list[SipEvent]:
+        """What happened."""
+
+    def transport_failed(self, send: Send, now: float) -> None:
+        """A message could not be delivered."""
+
+    def flow_closed(self, flow: int, now: float) -> None:
+        """A connection is gone."""
+
+    def resolved(self, token: str, destinations: Sequence[Destination], *, now: float) -> None:
+        """The answer to NeedResolve."""
+
+
 class SipDriver:
-    """Runs one `UserAgent` on one event loop.
+    """Runs a `UserAgent`, or anything with its doors, on one event loop.
 
     `on_event` gets every event but NeedResolve, which the driver answers itself. It may give the
     agent orders through `order`; an exception in it is logged and ends nothing.
@@ -37,7 +66,7 @@ class SipDriver:
 
     def __init__(
         self,
-        agent: UserAgent,
+        agent: Doors,
         on_event: Callable[[SipEvent], None],
         *,
         clock: Callable[[], float],

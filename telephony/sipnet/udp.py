@@ -53,6 +53,7 @@ class UdpEndpoint:
         self._socket: socket.socket | None = None
         self._family = socket.AF_INET
         self._recent: OrderedDict[bytes, Send] = OrderedDict()
+        self._watching_again = False
         self.local: Address = ("", 0)
         self.received = self.sent = self.dropped = 0
 
@@ -135,11 +136,8 @@ class UdpEndpoint:
                 continue
             self.received += 1
             self._receive(data, Source((address[0], address[1]), "UDP", self.local))
-        # A queued error wakes us without anything to read; and uvloop stops watching a socket
-        # that had one, so it is told to watch again.
-        if self._read_errors() and self._socket is not None and self._loop is not None:
-            self._loop.remove_reader(self._socket)
-            self._loop.add_reader(self._socket, self._readable)
+        # A queued error wakes us without anything to read.
+        self._read_errors()
 
     def _read_errors(self) -> bool:
         """Drain the error queue; whether there was anything in it."""
@@ -148,11 +146,21 @@ class UdpEndpoint:
             try:
                 data, ancillary, _, _ = self._socket.recvmsg(MAX_MESSAGE_PARSED, 512, _MSG_ERRQUEUE)
             except OSError:
-                return found
+                break
             found = True
             if any(self._is_fatal(level, kind, blob) for level, kind, blob in ancillary):
                 self._report(data)
+        if found and not self._watching_again and self._loop is not None:
+            self._watching_again = True
+            self._loop.call_soon(self._watch_again)
         return found
+
+    def _watch_again(self) -> None:
+        """uvloop stops watching a socket that had an error, after the callback it gives for it."""
+        self._watching_again = False
+        if self._socket is not None and self._loop is not None:
+            self._loop.remove_reader(self._socket)
+            self._loop.add_reader(self._socket, self._readable)
 
     def _is_fatal(self, level: int, kind: int, blob: bytes) -> bool:
         """Whether an error means unreachable: TTL exceeded and the like are ignored (§18.4)."""
