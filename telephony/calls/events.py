@@ -135,7 +135,7 @@ class PromptPlayed(LegEvent):
     """A prompt ended. ``heard_ms`` of ``total_ms`` left our engine; ``heard_text`` is that part.
 
     ``reason`` is ``finished``, ``barge_in``, ``stopped`` or ``hangup``. ``text`` is empty for
-    a sound file, which ``source`` names.
+    a sound file, which ``source`` names. ``playback`` is that of the ``Play`` which ordered it.
     """
 
     node: str
@@ -146,6 +146,7 @@ class PromptPlayed(LegEvent):
     heard_ms: int
     total_ms: int
     reason: str
+    playback: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +161,11 @@ class PromptFailed(LegEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatherCompleted(LegEvent):
-    """A gather or menu ended. ``reason``: ``terminator``, ``max``, ``timeout`` or ``no_input``."""
+    """A gather or menu ended.
+
+    ``reason``: ``terminator``, ``max``, ``timeout``, ``no_input``, ``invalid`` (every try was
+    used up by keys that mean nothing here) or, of a menu, ``choice``.
+    """
 
     node: str
     digits: str

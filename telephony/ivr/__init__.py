@@ -1,0 +1,1 @@
+"""Dialplans: YAML programs that answer events with commands. Pure."""
