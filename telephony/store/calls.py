@@ -11,28 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from telephony.base.clock import parse_iso
 from telephony.base.errors import BadInput
 from telephony.calls.call import Call
-from telephony.calls.leg import Leg
-from telephony.calls.outcome import Outcome, Status
 from telephony.calls.ports import Append, CallFilter
 from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport
-from telephony.calls.state import Direction
+from telephony.store import rows
 from telephony.store.database import Database
-from telephony.store.tables import call_events, call_reports, calls
+from telephony.store.tables import aware, call_events, call_reports, calls, moment_text
 
-_LEGS = TypeAdapter(tuple[Leg, ...])
-_OUTCOME = TypeAdapter(Outcome | None)
-_REPORT = TypeAdapter(CallReport)
-
-_EVENT_COLUMNS = tuple(column.name for column in call_events.columns)
-_CALL_COLUMNS = tuple(column.name for column in calls.columns)
 _FIXED = frozenset({"id", "organization", "created_at"})
+_KEPT = frozenset({"session", "organization", "created_at"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +41,27 @@ class Calls:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        insert = database.insert
-        self._add_events = insert(call_events).on_conflict_do_nothing(
-            index_elements=["session", "seq"]
+        event = database.insert(call_events)
+        self._add_events = database.prepare(
+            event.on_conflict_do_nothing(index_elements=["session", "seq"]), rows.EVENT
         )
-        row = insert(calls)
-        self._put_calls = row.on_conflict_do_update(
-            index_elements=["id"],
-            set_={name: row.excluded[name] for name in _CALL_COLUMNS if name not in _FIXED},
+        call = database.insert(calls)
+        self._put_calls = database.prepare(
+            call.on_conflict_do_update(
+                index_elements=["id"],
+                set_={name: call.excluded[name] for name in rows.CALL if name not in _FIXED},
+            ),
+            rows.CALL,
         )
-        report = insert(call_reports)
-        self._put_reports = report.on_conflict_do_update(
-            index_elements=["session"],
-            set_={
-                name: report.excluded[name]
-                for name in ("outcome", "status", "updated_at", "report")
-            },
+        report = database.insert(call_reports)
+        self._put_reports = database.prepare(
+            report.on_conflict_do_update(
+                index_elements=["session"],
+                set_={name: report.excluded[name] for name in rows.REPORT if name not in _KEPT},
+            ),
+            rows.REPORT,
         )
+        self._moment = moment_text if database.sqlite else aware
 
     # --- writing ---------------------------------------------------------------------------
 
@@ -73,16 +69,17 @@ class Calls:
         """One transaction. A call's row is written once a batch, as its last event left it."""
         if not batch:
             return
+        moment = self._moment
         latest = {item.call.id: item.call for item in batch}
-        call_rows = [_call_row(call) for call in latest.values()]
-        event_rows = [_event_row(item.event) for item in batch]
-        report_rows = [_report_row(item.report) for item in batch if item.report is not None]
+        call_rows = [rows.call_row(call, moment) for call in latest.values()]
+        event_rows = [rows.event_row(item.event, moment) for item in batch]
+        reports = [rows.report_row(item.report, moment) for item in batch if item.report]
 
         def statements(connection: sa.Connection) -> None:
-            connection.execute(self._put_calls, call_rows)
-            connection.execute(self._add_events, event_rows)
-            if report_rows:
-                connection.execute(self._put_reports, report_rows)
+            connection.exec_driver_sql(self._put_calls, call_rows)
+            connection.exec_driver_sql(self._add_events, event_rows)
+            if reports:
+                connection.exec_driver_sql(self._put_reports, reports)
 
         await self._database.write(lambda connection: connection.run_sync(statements))
 
@@ -103,7 +100,7 @@ class Calls:
     async def unfinished(self) -> list[Call]:
         """Oldest first."""
         query = sa.select(calls).where(calls.c.live).order_by(calls.c.created_at)
-        return [_call(row) for row in await self._all(query)]
+        return [rows.call(row) for row in await self._all(query)]
 
     async def events(self, session: str) -> list[CallEvent]:
         query = (
@@ -111,7 +108,7 @@ class Calls:
             .where(call_events.c.session == session)
             .order_by(call_events.c.seq)
         )
-        return [_event(row) for row in await self._all(query)]
+        return [rows.event(row) for row in await self._all(query)]
 
     async def recordings_before(self, moment: datetime, limit: int = 500) -> list[Recording]:
         """Recordings of calls that ended before ``moment``, oldest first (RECORDING_DAYS)."""
@@ -132,7 +129,7 @@ class Calls:
         row = await self._one(
             sa.select(calls).where(calls.c.id == session, calls.c.organization == organization)
         )
-        return None if row is None else _call(row)
+        return None if row is None else rows.call(row)
 
     async def page(
         self, organization: str, chosen: CallFilter, limit: int, cursor: str | None
@@ -152,7 +149,7 @@ class Calls:
                     sa.and_(calls.c.created_at == at, calls.c.id < last),
                 )
             )
-        found = [_call(row) for row in await self._all(query)]
+        found = [rows.call(row) for row in await self._all(query)]
         if len(found) <= limit:
             return found, None
         found = found[:limit]
@@ -164,7 +161,7 @@ class Calls:
             .where(call_events.c.session == session, call_events.c.organization == organization)
             .order_by(call_events.c.seq)
         )
-        return [_event(row) for row in await self._all(query)]
+        return [rows.event(row) for row in await self._all(query)]
 
     async def report(self, organization: str, session: str) -> CallReport | None:
         row = await self._one(
@@ -172,7 +169,7 @@ class Calls:
                 call_reports.c.session == session, call_reports.c.organization == organization
             )
         )
-        return None if row is None else _REPORT.validate_python(row.report)
+        return None if row is None else rows.report(row)
 
     async def _all(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
         async def work(connection: AsyncConnection) -> list[sa.Row[Any]]:
@@ -221,68 +218,3 @@ def _conditions(chosen: CallFilter) -> list[sa.ColumnElement[bool]]:
     if chosen.until is not None:
         conditions.append(calls.c.created_at < chosen.until)
     return conditions
-
-
-# --- rows ----------------------------------------------------------------------------------
-
-
-def _call_row(call: Call) -> dict[str, Any]:
-    return {
-        "id": call.id,
-        "organization": call.organization,
-        "direction": call.direction.value,
-        "status": call.status.value,
-        "live": call.live,
-        "kind": call.kind,
-        "provider": call.provider,
-        "from_number": call.from_number,
-        "to_number": call.to_number,
-        "language": call.language,
-        "agent": call.agent,
-        "dialplan": call.dialplan,
-        "trunk": call.trunk,
-        "phone_number": call.phone_number,
-        "room": call.room,
-        "metadata": call.metadata,
-        "pipeline": call.pipeline,
-        "tags": call.tags,
-        "legs": _LEGS.dump_python(call.legs, mode="json"),
-        "outcome": _OUTCOME.dump_python(call.outcome, mode="json"),
-        "recording_status": call.recording_status,
-        "recording_path": call.recording_path,
-        "recording_ms": call.recording_ms,
-        "created_at": call.created_at,
-        "updated_at": call.updated_at,
-        "answered_at": call.answered_at,
-        "ended_at": call.ended_at,
-    }
-
-
-def _call(row: sa.Row[Any]) -> Call:
-    members = dict(row._mapping)
-    del members["live"]
-    members["direction"] = Direction(members["direction"])
-    members["status"] = Status(members["status"])
-    members["legs"] = _LEGS.validate_python(members["legs"])
-    members["outcome"] = _OUTCOME.validate_python(members["outcome"])
-    return Call(**members)
-
-
-def _event_row(event: CallEvent) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in _EVENT_COLUMNS}
-
-
-def _event(row: sa.Row[Any]) -> CallEvent:
-    return CallEvent(**row._mapping)
-
-
-def _report_row(report: CallReport) -> dict[str, Any]:
-    return {
-        "session": report.session,
-        "organization": report.organization,
-        "outcome": report.outcome,
-        "status": report.status,
-        "created_at": report.created_at,
-        "updated_at": report.updated_at,
-        "report": _REPORT.dump_python(report, mode="json"),
-    }

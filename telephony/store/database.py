@@ -10,7 +10,7 @@ call that is cancelled half-way leaves a transaction whose fate nobody knows.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, SQLAlchemyError
@@ -104,6 +105,18 @@ class Database:
     def insert(self, table: sa.Table) -> Insert:
         """An insert of the dialect, which knows ON CONFLICT."""
         return cast(Insert, (sqlite if self.sqlite else postgresql).insert(table))
+
+    def prepare(self, statement: Insert, columns: Sequence[str]) -> str:
+        """A statement as text for ``exec_driver_sql``, taking tuples of these columns.
+
+        For the one statement that runs a thousand times a second: what SQLAlchemy does for
+        each row and value costs four times what the database does.
+        """
+        dialect = sqlite.dialect() if self.sqlite else asyncpg.dialect()  # type: ignore[no-untyped-call]
+        compiled = statement.compile(dialect=dialect)
+        if list(compiled.positiontup or ()) != list(columns):
+            raise ValueError(f"the statement takes {compiled.positiontup}, not {columns}")
+        return str(compiled)
 
     @property
     def path(self) -> Path | None:

@@ -7,14 +7,28 @@ on its way in: SIP bytes that are no UTF-8 arrive as lone surrogates, which no d
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import PydanticSerializationError, to_json
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+def aware(value: datetime) -> datetime:
+    """The time in UTC. A naive one is refused."""
+    if value.tzinfo is UTC:
+        return value
+    if value.tzinfo is None:
+        raise ValueError("a naive datetime has no place in the store")
+    return value.astimezone(UTC)
+
+
+def moment_text(value: datetime) -> str:
+    """The time as SQLite keeps it."""
+    return aware(value).isoformat(timespec="microseconds")
 
 
 class Moment(TypeDecorator[datetime]):
@@ -31,10 +45,7 @@ class Moment(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError("a naive datetime has no place in the store")
-        utc = value.astimezone(UTC)
-        return utc.isoformat(timespec="microseconds") if dialect.name == "sqlite" else utc
+        return moment_text(value) if dialect.name == "sqlite" else aware(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -61,14 +72,14 @@ def _storable(value: Any) -> Any:
     return value
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
 def dump_json(value: Any) -> str:
-    """JSON as it is stored. ASCII only, so that an escape is the one thing to look for."""
-    text = _encode(value)
-    if "\\u0000" in text or "\\ud" in text:
-        return _encode(_storable(value))
+    """JSON as it is stored: infinities and NaN, which JSON does not know, become null."""
+    try:
+        text = to_json(value, inf_nan_mode="null").decode()
+    except (PydanticSerializationError, UnicodeEncodeError):
+        text = to_json(_storable(value), inf_nan_mode="null").decode()
+    if "\\u0000" in text:
+        return to_json(_storable(value), inf_nan_mode="null").decode()
     return text
 
 
