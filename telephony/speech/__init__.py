@@ -1,0 +1,1 @@
+"""Text and files to sound. The synthesiser runs in a process of its own."""
