@@ -71,6 +71,8 @@ MAX_SENDS_PENDING = 10_000
 MAX_EVENTS_PENDING = 10_000
 #: Provisional responses remembered for one INVITE: a peer that sends 180 for ever is not stored.
 MAX_PROVISIONALS = 64
+#: Connections remembered as closed, so that dialogs that ran over them open another.
+MAX_CLOSED_FLOWS = 8_192
 #: Peers whose view of our address is remembered (RFC 3581).
 MAX_LEARNED_ADDRESSES = 1_000
 #: Names of remote targets that are being resolved at once: a peer chooses them.
@@ -146,7 +148,11 @@ MIN_RESOLVER_TTL = 5.0
 MAX_RESOLVER_TTL = 300.0
 #: Seconds until a name that was not found is asked for again.
 RESOLVER_NEGATIVE_TTL = 10.0
-#: Seconds one resolution may take in all.
-RESOLVER_SECONDS = 4.0
+#: Seconds for one DNS question, and for one try of it: an answer that is lost is asked for again.
+RESOLVER_QUERY_SECONDS = 1.8
+RESOLVER_TRY_SECONDS = 0.8
+#: Seconds one resolution may take in all: NAPTR, SRV and addresses, each with a server that is
+#: silent, and still the hosts file is reached.
+RESOLVER_SECONDS = 6.0
 #: Targets that one name resolves to at most.
 MAX_TARGETS = 16

@@ -31,7 +31,9 @@ from telephony.sip.limits import (
     MAX_TARGETS,
     MIN_RESOLVER_TTL,
     RESOLVER_NEGATIVE_TTL,
+    RESOLVER_QUERY_SECONDS,
     RESOLVER_SECONDS,
+    RESOLVER_TRY_SECONDS,
 )
 from telephony.sip.uri import SyntaxFault, Uri
 
@@ -91,26 +93,35 @@ class DnsZone:
         self._resolver = resolver
 
     async def query(self, name: str, kind: str) -> Answer:
-        records, ttl = await self._ask(name, kind)
-        if not records and kind in ("A", "AAAA"):
-            records = await _hosts(name, kind)
-            ttl = RESOLVER_NEGATIVE_TTL
-        return Answer(tuple(records), ttl)
+        if kind not in ("A", "AAAA"):
+            return await self._ask(name, kind)
+        error = None
+        try:
+            answer = await self._ask(name, kind)
+            if answer.records:
+                return answer
+        except OSError as failure:
+            error = failure
+        records = await _hosts(name, kind)
+        if error is not None and not records:
+            raise error
+        return Answer(records, RESOLVER_NEGATIVE_TTL)
 
-    async def _ask(self, name: str, kind: str) -> tuple[list[Record], float]:
+    async def _ask(self, name: str, kind: str) -> Answer:
         try:
             if self._resolver is None:
                 self._resolver = dns.asyncresolver.Resolver()
+                self._resolver.timeout = RESOLVER_TRY_SECONDS
             found = await self._resolver.resolve(
-                name, kind, raise_on_no_answer=False, lifetime=RESOLVER_SECONDS
+                name, kind, raise_on_no_answer=False, lifetime=RESOLVER_QUERY_SECONDS
             )
         except (dns.resolver.NXDOMAIN, dns.resolver.NoResolverConfiguration):
-            return [], RESOLVER_NEGATIVE_TTL
+            return Answer((), RESOLVER_NEGATIVE_TTL)
         except (dns.exception.DNSException, ValueError) as error:
             raise OSError(f"DNS: {type(error).__name__}") from error
         if found.rrset is None:
-            return [], RESOLVER_NEGATIVE_TTL
-        return [_record(item) for item in found.rrset], float(found.rrset.ttl)
+            return Answer((), RESOLVER_NEGATIVE_TTL)
+        return Answer(tuple(_record(item) for item in found.rrset), float(found.rrset.ttl))
 
 
 def _record(item: dns.rdata.Rdata) -> Record:
@@ -127,14 +138,14 @@ def _record(item: dns.rdata.Rdata) -> Record:
     return item.to_text()
 
 
-async def _hosts(name: str, kind: str) -> list[Record]:
+async def _hosts(name: str, kind: str) -> tuple[Record, ...]:
     family = socket.AF_INET if kind == "A" else socket.AF_INET6
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(name, None, family=family, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError):
-        return []
-    return [str(entry[4][0]) for entry in found]
+        return ()
+    return tuple(str(entry[4][0]) for entry in found)
 
 
 class Resolver:
@@ -207,15 +218,19 @@ class Resolver:
     async def _any_transport(self, host: str) -> list[Destination]:
         """No transport, no port, a name: NAPTR, then SRV of each transport, then A (§4.1)."""
         found: list[Destination] = []
-        naptrs = [r for r in await self._query(host, "NAPTR") if isinstance(r, Naptr)]
+        answer = await self._try(host, "NAPTR")
+        naptrs = [r for r in answer if isinstance(r, Naptr)]
         for naptr in sorted(naptrs, key=lambda r: (r.order, r.preference)):
             transport = _SERVICES.get(naptr.service)
             if naptr.flags == "s" and transport in self._transports:
                 found += await self._services(naptr.replacement, transport)
         if found:
             return found
-        for transport in self._transports:
-            found += await self._services(f"{_LABELS[transport]}.{host}", transport)
+        services = await asyncio.gather(
+            *(self._services(f"{_LABELS[t]}.{host}", t) for t in self._transports)
+        )
+        for destinations in services:
+            found += destinations
         return found or await self._addresses(host, _DEFAULT_PORT, self._transports[0])
 
     async def _service(self, name: str, transport: str, host: str) -> list[Destination]:
@@ -223,7 +238,7 @@ class Resolver:
         return found or await self._addresses(host, _DEFAULT_PORT, transport)
 
     async def _services(self, name: str, transport: str) -> list[Destination]:
-        records = [r for r in await self._query(name, "SRV") if isinstance(r, Srv) and r.target]
+        records = [r for r in await self._try(name, "SRV") if isinstance(r, Srv) and r.target]
         found: list[Destination] = []
         for record in by_weight(records, self._rng):
             if len(found) >= MAX_TARGETS:
@@ -235,13 +250,27 @@ class Resolver:
         return found
 
     async def _addresses(self, host: str, port: int, transport: str) -> list[Destination]:
-        answers = await asyncio.gather(*(self._query(host, kind) for kind in self._families))
-        return [
-            Destination((address, port), transport)
-            for records in answers
-            for address in records
-            if isinstance(address, str)
-        ]
+        answers = await asyncio.gather(
+            *(self._query(host, kind) for kind in self._families), return_exceptions=True
+        )
+        found = []
+        failure: BaseException | None = None
+        for records in answers:
+            if isinstance(records, BaseException):
+                failure = records
+                continue
+            found += [Destination((a, port), transport) for a in records if isinstance(a, str)]
+        # One family that could not be asked for does not spoil the other.
+        if failure is not None and not found:
+            raise failure
+        return found
+
+    async def _try(self, name: str, kind: str) -> tuple[Record, ...]:
+        """As `_query`, for records one can do without: no answer means none."""
+        try:
+            return await self._query(name, kind)
+        except OSError:
+            return ()
 
     async def _query(self, name: str, kind: str) -> tuple[Record, ...]:
         key = (name.lower(), kind)
