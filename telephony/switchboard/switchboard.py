@@ -22,7 +22,7 @@ from telephony.calls.ports import CallReader, DialRequest, Offer, OfferedLeg
 from telephony.calls.state import Direction
 from telephony.ivr.model import Dialplan
 from telephony.ivr.program import Context, Program
-from telephony.ivr.routing import Reject, choose_dialplan, route_inbound
+from telephony.ivr.routing import Accept, Reject, choose_dialplan, direct, route_inbound
 from telephony.switchboard.admission import Admission
 from telephony.switchboard.kit import Kit
 from telephony.switchboard.session import Session
@@ -92,7 +92,7 @@ class Switchboard:
             self._refuse(leg, route.cause, route.sip_status, None)
             return
         kit, event = self._kit, offer.event
-        plan = self._dialplans[route.dialplan]
+        plan = direct(route.dial) if route.dial else self._dialplans[route.dialplan]
         now = kit.clock.now()
         call_id = kit.ids.call()
         identity = phone_identity(call_id)
@@ -119,7 +119,7 @@ class Switchboard:
         leg.name(identity, session.emit)
         session.emit(replace(event, leg=identity, at=now))
 
-    def _admit(self, offer: Offer) -> object:
+    def _admit(self, offer: Offer) -> Accept | Reject:
         if self.draining:
             raise Busy("draining", retry_after=30)
         if self._kit.journal.down:
@@ -133,8 +133,9 @@ class Switchboard:
             numbers=directory.numbers(offer.organization),
             dialplans=self._dialplans,
             default=self._default,
+            phones={phone.user for phone in directory.phones(offer.organization)},
         )
-        if not isinstance(route, Reject):
+        if isinstance(route, Accept):
             self._admission.enter(self._kit.clock.monotonic())
         return route
 

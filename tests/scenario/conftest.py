@@ -1,0 +1,244 @@
+"""A whole switchboard in memory: a carrier that a test drives, sound that takes no time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from telephony.accounts.model import Phone, PhoneNumber, Trunk
+from telephony.base.clock import ManualClock
+from telephony.base.errors import SpeechUnavailable, StoreUnavailable
+from telephony.base.ids import Ids
+from telephony.calls.call import Call
+from telephony.calls.callback import Callback, CallbackStatus
+from telephony.calls.ports import Append, CallFilter, Media, Sound
+from telephony.calls.public import CallEvent
+from telephony.calls.record import CallReport
+from telephony.ivr.load import load
+from telephony.switchboard.journal import Journal, JournalConfig
+from telephony.switchboard.kit import Kit, SwitchboardConfig
+from telephony.switchboard.switchboard import Switchboard
+from telephony.testing.carrier import FakeCarrier
+
+PLANS = Path(__file__).parents[2] / "dialplans"
+
+
+class Records:
+    """What was written, as a store gives it back."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, Call] = {}
+        self.rows: dict[str, list[CallEvent]] = {}
+        self.reports: dict[str, CallReport] = {}
+        self.away = False
+
+    async def append(self, batch: Sequence[Append]) -> None:
+        if self.away:
+            raise StoreUnavailable("the disk is gone")
+        for item in batch:
+            self.calls[item.call.id] = item.call
+            self.rows.setdefault(item.call.id, []).append(item.event)
+            if item.report is not None:
+                self.reports[item.call.id] = item.report
+
+    async def unfinished(self) -> list[Call]:
+        return [c for c in self.calls.values() if c.live]
+
+    async def events(self, session: str) -> list[CallEvent]:
+        return list(self.rows.get(session, []))
+
+    async def get(self, organization: str, session: str) -> Call | None:
+        return self.calls.get(session)
+
+    async def page(
+        self, organization: str, chosen: CallFilter, limit: int, cursor: str | None
+    ) -> tuple[list[Call], str | None]:
+        return list(self.calls.values())[:limit], None
+
+    async def events_of(self, organization: str, session: str) -> list[CallEvent]:
+        return await self.events(session)
+
+    async def report(self, organization: str, session: str) -> CallReport | None:
+        return self.reports.get(session)
+
+
+class Promises:
+    """Callbacks that were queued."""
+
+    def __init__(self) -> None:
+        self.rows: list[Callback] = []
+
+    async def add(self, callback: Callback) -> None:
+        self.rows.append(callback)
+
+    async def claim(self, now: datetime, lease_seconds: float) -> Callback | None:
+        return None
+
+    async def attempt(self, callback: Callback, session: str, now: datetime) -> None:
+        return None
+
+    async def settle(
+        self, callback: Callback, status: CallbackStatus, cause: str | None, now: datetime
+    ) -> None:
+        return None
+
+    async def abandoned(self, now: datetime) -> list[Callback]:
+        return []
+
+
+class Voice:
+    """Speech of 100 ms a character, or none at all."""
+
+    def __init__(self) -> None:
+        self.mute = False
+
+    async def render(self, text: str, voice: str = "", language: str = "") -> Sound:
+        if self.mute:
+            raise SpeechUnavailable("the synthesiser is gone")
+        return Sound(bytes(2 * 800 * len(text)))
+
+    async def load(self, path: Path) -> Sound:
+        return Sound(bytes(16000))
+
+    def tone(self, name: str) -> Sound:
+        return Sound(bytes(1600))
+
+
+class Rooms:
+    def __init__(self) -> None:
+        self.inside: dict[str, set[str]] = {}
+
+    def join(self, room: str, identity: str, media: Media) -> None:
+        self.inside.setdefault(room, set()).add(identity)
+
+    def leave(self, room: str, identity: str) -> None:
+        self.inside[room].discard(identity)
+
+
+class Accounts:
+    """Trunks, phones and numbers that do not change."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        now = clock.now()
+        self._trunks = (
+            Trunk(
+                id="trunk_main",
+                organization="org_default",
+                name="main",
+                gateways=("198.51.100.1",),
+                caller_ids=("+12025550100",),
+                created_at=now,
+                updated_at=now,
+            ),
+        )
+        self._phones = (
+            Phone(
+                id="phone_1000",
+                organization="org_default",
+                user="1000",
+                created_at=now,
+                updated_at=now,
+            ),
+        )
+        self._numbers = (
+            PhoneNumber(
+                id="pn_1",
+                organization="org_default",
+                e164="+12025550100",
+                dialplan="front-desk",
+                trunk="trunk_main",
+                direction="both",  # type: ignore[arg-type]
+                created_at=now,
+                updated_at=now,
+            ),
+        )
+
+    def trunks(self, organization: str | None = None) -> tuple[Trunk, ...]:
+        return self._trunks
+
+    def phones(self, organization: str | None = None) -> tuple[Phone, ...]:
+        return self._phones
+
+    def numbers(self, organization: str | None = None) -> tuple[PhoneNumber, ...]:
+        return self._numbers
+
+    def number(self, e164: str) -> PhoneNumber | None:
+        return next((n for n in self._numbers if n.e164 == e164), None)
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        return None
+
+
+class World:
+    """Everything, and the means to let it run until nothing moves."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.clock = ManualClock()
+        self.records = Records()
+        self.promises = Promises()
+        self.voice = Voice()
+        self.rooms = Rooms()
+        self.carrier = FakeCarrier(self.clock)
+        fast = JournalConfig(group_seconds=0, retry_seconds=0, retry_ceiling_seconds=0.001)
+        self.journal = Journal(
+            self.records, self.clock, fast, lambda s, c: self.switchboard.recovered(s, c)
+        )
+        self.kit = Kit(
+            config=SwitchboardConfig(
+                recordings=tmp_path / "recordings",
+                dialplans=PLANS,
+                max_calls=50,
+                calls_per_second=1000,
+                commit_seconds=0.2,
+                teardown_seconds=0.2,
+            ),
+            carrier=self.carrier,
+            rooms=self.rooms,
+            speech=self.voice,
+            callbacks=self.promises,
+            journal=self.journal,
+            directory=Accounts(self.clock),
+            clock=self.clock,
+            ids=Ids(random.Random(7), self.clock),
+            sleep=lambda seconds: asyncio.sleep(0),
+        )
+        plans = {p.stem: load(p.read_text(), p.name) for p in PLANS.glob("*.yaml")}
+        self.switchboard = Switchboard(self.kit, self.records, plans, None)
+
+    def plan(self, name: str, text: str) -> None:
+        """Add a dialplan."""
+        self.switchboard._dialplans[name] = load(text, f"{name}.yaml")  # type: ignore[index]
+
+    async def settle(self) -> None:
+        """Let every task run until nothing moves any more."""
+        for _ in range(60):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(self.journal.idle(), 5) if not self.records.away else None
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async def until_over(self, session: str) -> list[CallEvent]:
+        for _ in range(400):
+            rows = self.records.rows.get(session, [])
+            if rows and rows[-1].event_type == "call.hangup" and session in self.records.reports:
+                return rows
+            await asyncio.sleep(0.002)
+        raise AssertionError([r.event_type for r in self.records.rows.get(session, [])])
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    made = World(tmp_path)
+    made.journal.start()
+    await made.carrier.start(made.switchboard.take)
+    yield made
+    made.records.away = False
+    await made.switchboard.drain(0)
+    assert made.switchboard.live == 0
+    await made.journal.stop()
+    await made.kit.tasks.cancel()
