@@ -1,0 +1,64 @@
+"""Callbacks: list, get, and our own create."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from aiohttp import web
+
+from telephony.api.body import read_object
+from telephony.api.checks import known_agent, known_dialplan
+from telephony.api.idempotency import once
+from telephony.api.routes import Ask, Route
+from telephony.api.wire.base import parse, parse_query, render
+from telephony.api.wire.callbacks import (
+    CallbackCreate,
+    CallbackList,
+    CallbackQuery,
+    CallbackRow,
+)
+from telephony.base.errors import NotFound
+
+
+async def find(ask: Ask) -> web.StreamResponse:
+    """GET /v1/callbacks."""
+    query = parse_query(CallbackQuery, ask.request)
+    rows = await ask.deps.callbacks.find(
+        ask.organization, query.limit, query.status, query.source_session_id
+    )
+    return render(CallbackList(callbacks=[CallbackRow.of(row) for row in rows]))
+
+
+async def get(ask: Ask) -> web.StreamResponse:
+    """GET /v1/callbacks/{id}."""
+    row = await ask.deps.callbacks.get(ask.organization, ask.params["id"])
+    if row is None:
+        raise NotFound("not found")
+    return render(CallbackRow.of(row))
+
+
+async def create(ask: Ask) -> web.StreamResponse:
+    """POST /v1/callbacks, our own."""
+    data = await read_object(ask.request)
+    body = parse(CallbackCreate, data)
+    known_agent(body.agent_id)
+    known_dialplan(ask.deps, body.dialplan)
+
+    async def work() -> web.Response:
+        deps = ask.deps
+        now = deps.clock.now()
+        due = body.scheduled_at or now + timedelta(seconds=body.delay_seconds or 0)
+        row = body.row(deps.ids.make("cb"), ask.organization, due, now)
+        await deps.callback_queue.add(row)
+        deps.nudge()
+        return render(CallbackRow.of(row), 201)
+
+    return await once(ask, data, work)
+
+
+def routes() -> list[Route]:
+    return [
+        Route("GET", "/v1/callbacks", find),
+        Route("POST", "/v1/callbacks", create),
+        Route("GET", "/v1/callbacks/{id}", get),
+    ]

@@ -1,0 +1,115 @@
+"""Calls: detail, events, report, recording, end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from telephony.api.errors import json_reply
+from telephony.api.files import message_url, recording_file, sign_url
+from telephony.api.routes import Ask, Route
+from telephony.api.wire.base import render
+from telephony.api.wire.calls import (
+    CallDetail,
+    EventList,
+    EventRow,
+    RecordingUrl,
+    ReportBody,
+    end_reply,
+)
+from telephony.base.errors import NotFound
+from telephony.calls.call import Call
+from telephony.calls.events import Event, decode
+from telephony.calls.public import CallEvent
+from telephony.calls.record import CallReport, Turn
+from telephony.reports.transcript import transcript
+
+NO_SESSION = "SESSION_NOT_FOUND"
+
+
+async def find(ask: Ask) -> Call:
+    """The call of the path. Raises NotFound: no such call of this organization."""
+    call = await ask.deps.calls.get(ask.organization, ask.params["id"])
+    if call is None:
+        raise NotFound("session not found", code=NO_SESSION)
+    return call
+
+
+async def turns(ask: Ask, call: Call, report: CallReport | None) -> Sequence[Turn]:
+    """What was said so far: the report's, or folded from the events of a live call."""
+    if report is not None:
+        return sorted(report.turns, key=lambda turn: turn.index)
+    events = await ask.deps.calls.events_of(ask.organization, call.id)
+    return transcript(call.id, _facts(events))
+
+
+def _facts(events: Sequence[CallEvent]) -> list[Event]:
+    """The facts themselves; a row of a kind that this version does not know is passed over."""
+    facts = []
+    for event in events:
+        try:
+            facts.append(decode(event.kind, event.data))
+        except (KeyError, ValidationError):
+            continue
+    return facts
+
+
+async def recording_url(ask: Ask) -> str:
+    """The signed URL of the call's recording. Raises NotFound (RECORDING_NOT_AVAILABLE)."""
+    call = await ask.deps.calls.get(ask.organization, ask.params["id"])
+    if call is None or recording_file(call, ask.deps.recordings) is None:
+        raise NotFound("recording not available", code="RECORDING_NOT_AVAILABLE")
+    return sign_url(ask, call.id)
+
+
+def _body(ask: Ask, report: CallReport) -> ReportBody:
+    return ReportBody.of(report, lambda message: message_url(ask, report.session, message))
+
+
+async def detail(ask: Ask) -> web.StreamResponse:
+    """GET /v1/calls/{id}."""
+    call = await find(ask)
+    report = await ask.deps.calls.report(ask.organization, call.id)
+    said = await turns(ask, call, report)
+    return render(CallDetail.of(call, _body(ask, report) if report else None, said))
+
+
+async def events(ask: Ask) -> web.StreamResponse:
+    """GET /v1/calls/{id}/events, oldest first."""
+    call = await find(ask)
+    found = await ask.deps.calls.events_of(ask.organization, call.id)
+    return render(EventList(events=[EventRow.of(event) for event in found]))
+
+
+async def report(ask: Ask) -> web.StreamResponse:
+    """GET /v1/calls/{id}/report; 404 while there is none."""
+    call = await find(ask)
+    found = await ask.deps.calls.report(ask.organization, call.id)
+    if found is None:
+        raise NotFound("the call has no report yet")
+    return render(_body(ask, found))
+
+
+async def recording(ask: Ask) -> web.StreamResponse:
+    """GET /v1/calls/{id}/recording: a URL, never a redirect."""
+    return render(RecordingUrl(url=await recording_url(ask)))
+
+
+async def end(ask: Ask) -> web.StreamResponse:
+    """POST /v1/calls/{id}/end. The body says nothing, so it is not read."""
+    result = await ask.deps.dialler.end(ask.organization, ask.params["id"])
+    if result is None:
+        raise NotFound("session not found", code=NO_SESSION)
+    return json_reply(end_reply(result))
+
+
+def routes() -> list[Route]:
+    return [
+        Route("GET", "/v1/calls/{id}", detail),
+        Route("GET", "/v1/calls/{id}/events", events),
+        Route("GET", "/v1/calls/{id}/report", report),
+        Route("GET", "/v1/calls/{id}/recording", recording),
+        Route("POST", "/v1/calls/{id}/end", end),
+    ]

@@ -1,0 +1,83 @@
+"""What the API is given: ports and a few values, once, by ``app.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Protocol
+
+from telephony.accounts.model import Phone, PhoneNumber, Trunk
+from telephony.accounts.ports import Directory, IdempotencyStore, KeyStore, Repository
+from telephony.base.clock import Clock
+from telephony.base.ids import Ids
+from telephony.calls.orders import DialOrder, DialResult, EndResult
+from telephony.calls.ports import CallbackQueue, CallbackReader, CallReader
+
+Network = IPv4Network | IPv6Network
+
+
+class Dialler(Protocol):
+    """Starts and ends calls: the switchboard."""
+
+    async def dial(self, order: DialOrder) -> DialResult:
+        """Returns once the request is on disk, before anybody answers.
+
+        Raises:
+            BadInput: unknown trunk or dialplan, or none to use.
+            Busy: no capacity (503), or the trunk's own limit (code TRUNK_BUSY, 429).
+            StoreUnavailable: nothing that costs money starts without its record.
+        """
+        ...
+
+    async def end(self, organization: str, call: str) -> EndResult | None:
+        """End a live call, or say when it ended; None: no such call of this organization."""
+        ...
+
+
+def _always_ready() -> list[str]:
+    return []
+
+
+def _no_metrics() -> bytes:
+    return b""
+
+
+def _nobody() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deps:
+    """Ports and values.
+
+    ``secret_key`` signs URLs and peppers key digests. ``public_url`` is how the world reaches
+    us; without it the request's own host is used. ``ready`` says why no call can be taken, in
+    words. ``metrics`` renders the Prometheus text format. ``sip_address`` is the ``host`` or
+    ``host:port`` that a carrier forwards to. ``nudge`` tells the callback scheduler of a new row.
+    """
+
+    dialler: Dialler
+    calls: CallReader
+    callbacks: CallbackReader
+    callback_queue: CallbackQueue
+    numbers: Repository[PhoneNumber]
+    trunks: Repository[Trunk]
+    phones: Repository[Phone]
+    directory: Directory
+    keys: KeyStore
+    idempotency: IdempotencyStore
+    clock: Clock
+    ids: Ids
+    secret_key: str
+    recordings: Path
+    dialplans: frozenset[str] = frozenset()
+    default_dialplan: str | None = None
+    public_url: str | None = None
+    sip_address: str = "127.0.0.1:5060"
+    cors_origins: tuple[str, ...] = ("*",)
+    trusted_proxies: tuple[Network, ...] = ()
+    ready: Callable[[], list[str]] = _always_ready
+    metrics: Callable[[], bytes] = _no_metrics
+    nudge: Callable[[], None] = _nobody

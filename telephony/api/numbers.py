@@ -1,0 +1,90 @@
+"""Phone numbers: import, list, get, patch, delete."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aiohttp import web
+
+from telephony.accounts.model import NumberDirection, PhoneNumber
+from telephony.accounts.routing import find_trunk, setup_status
+from telephony.api.body import read_object
+from telephony.api.checks import known_agent, known_dialplan, known_trunk
+from telephony.api.errors import json_reply
+from telephony.api.routes import Ask, Route
+from telephony.api.wire.base import parse, render, render_all
+from telephony.api.wire.numbers import NumberImport, NumberPatch, NumberRow
+from telephony.base.errors import NotFound
+
+
+def _row(ask: Ask, number: PhoneNumber) -> NumberRow:
+    deps = ask.deps
+    trunks = deps.directory.trunks(number.organization)
+    setup = setup_status(number, trunks, deps.dialplans, deps.default_dialplan)
+    trunk = find_trunk(trunks, number.trunk) if number.trunk else None
+    # A trunk that registers is told where we are; any other must be told by hand.
+    forward = (
+        number.direction is not NumberDirection.OUTBOUND
+        and trunk is not None
+        and not trunk.register
+    )
+    return NumberRow.of(number, setup, f"sip:{number.e164}@{deps.sip_address}" if forward else None)
+
+
+async def _find(ask: Ask) -> PhoneNumber:
+    number = await ask.deps.numbers.get(ask.organization, ask.params["id"])
+    if number is None:
+        raise NotFound("not found")
+    return number
+
+
+async def every(ask: Ask) -> web.StreamResponse:
+    """GET /v1/phone-numbers."""
+    numbers = await ask.deps.numbers.find(ask.organization)
+    return render_all([_row(ask, number) for number in numbers])
+
+
+async def add(ask: Ask) -> web.StreamResponse:
+    """POST /v1/phone-numbers/import."""
+    deps = ask.deps
+    body = parse(NumberImport, await read_object(ask.request))
+    trunk = known_trunk(deps, ask.organization, body.trunk, body.trunk_field)
+    known_agent(body.agent_id)
+    known_dialplan(deps, body.dialplan)
+    number = body.row(deps.ids.make("num"), ask.organization, deps.clock.now())
+    number = replace(number, trunk=trunk)
+    await deps.numbers.add(number)
+    return render(_row(ask, number))
+
+
+async def get(ask: Ask) -> web.StreamResponse:
+    """GET /v1/phone-numbers/{id}."""
+    return render(_row(ask, await _find(ask)))
+
+
+async def patch(ask: Ask) -> web.StreamResponse:
+    """PATCH /v1/phone-numbers/{id}."""
+    body = parse(NumberPatch, await read_object(ask.request))
+    number = await _find(ask)
+    known_agent(body.agent_id)
+    known_dialplan(ask.deps, body.dialplan)
+    changed = body.changed(number, ask.deps.clock.now())
+    await ask.deps.numbers.replace(changed)
+    return render(_row(ask, changed))
+
+
+async def remove(ask: Ask) -> web.StreamResponse:
+    """DELETE /v1/phone-numbers/{id}: a JSON object is mandatory."""
+    if not await ask.deps.numbers.remove(ask.organization, ask.params["id"]):
+        raise NotFound("not found")
+    return json_reply({"released": True})
+
+
+def routes() -> list[Route]:
+    return [
+        Route("GET", "/v1/phone-numbers", every),
+        Route("POST", "/v1/phone-numbers/import", add),
+        Route("GET", "/v1/phone-numbers/{id}", get),
+        Route("PATCH", "/v1/phone-numbers/{id}", patch),
+        Route("DELETE", "/v1/phone-numbers/{id}", remove),
+    ]

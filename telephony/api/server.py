@@ -1,0 +1,226 @@
+"""The application: one table of routes, one way through for every request.
+
+A request is found in the table, its key is checked, its handler is called, and whatever goes
+wrong on the way becomes ``{"error", "code"}``. Nothing is answered with HTML and nothing is
+redirected but the one documented 302.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.web_protocol import RequestHandler
+
+from telephony.api import (
+    callbacks,
+    calls,
+    files,
+    health,
+    later,
+    numbers,
+    phones,
+    sessions,
+    trunks,
+)
+from telephony.api.auth import Authenticator
+from telephony.api.body import BODY_SECONDS, MAX_BODY
+from telephony.api.deps import Deps
+from telephony.api.errors import error_reply, reply_of, reply_of_status
+from telephony.api.routes import Ask, Caller, Found, Route, Table
+from telephony.base.errors import TelephonyError
+
+log = structlog.get_logger("telephony.api")
+
+# A request's line and headers must be there within this time of the connection's start or of
+# the answer before; it is as well how long an idle connection is kept.
+KEEPALIVE_SECONDS = 65.0
+MAX_CONNECTIONS = 2000
+MAX_LINE = 8190
+MAX_HEADERS = 100
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_ALLOWED_HEADERS = (
+    "authorization, content-type, user-agent, accept, idempotency-key, x-session-id, "
+    "last-event-id, x-request-id"
+)
+_EXPOSED_HEADERS = "retry-after, x-request-id, location"
+_METHODS = "GET, HEAD, POST, PATCH, PUT, DELETE, OPTIONS"
+
+Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+TABLE: web.AppKey[Table] = web.AppKey("table", Table)
+
+
+def routes() -> list[Route]:
+    """Every row: what is served, and what is known and comes later."""
+    nouns = (sessions, calls, callbacks, numbers, trunks, phones, health, files)
+    return [*(row for noun in nouns for row in noun.routes()), *later.routes()]
+
+
+def build(deps: Deps, more: Iterable[Route] = ()) -> web.Application:
+    """The application over ports. ``more``: routes of others, such as a carrier's webhooks."""
+    # aiohttp refuses a body of just this size; ours may have it.
+    app = web.Application(client_max_size=MAX_BODY + 1)
+    table = Table([*routes(), *more])
+    door = _Door(deps, table)
+    app[TABLE] = table
+    app.middlewares.append(door.guard)
+    app.router.add_route("*", "/{path:.*}", door.dispatch, expect_handler=_expect)
+    return app
+
+
+class _Door:
+    """What every request passes."""
+
+    def __init__(self, deps: Deps, table: Table) -> None:
+        self._deps = deps
+        self._table = table
+        self._authenticator = Authenticator(deps.keys, deps.clock, deps.secret_key)
+        self.guard = web.middleware(self._guard)
+
+    async def _guard(self, request: web.Request, handler: Next) -> web.StreamResponse:
+        """Errors as JSON, an id on every answer, CORS."""
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else self._deps.ids.make("req")
+        try:
+            response = await handler(request)
+        except TelephonyError as error:
+            response = reply_of(error)
+            if response.status == 500:
+                log.error("a request failed", request=request_id, error=error.message)
+        except web.HTTPException as error:
+            response = reply_of_status(error.status)
+            if allow := error.headers.get(hdrs.ALLOW):
+                response.headers[hdrs.ALLOW] = allow
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            log.exception("a request failed", request=request_id, path=request.path)
+            response = reply_of_status(500)
+        if not response.prepared:
+            response.headers["X-Request-ID"] = request_id
+            self._cors(request, response)
+        return response
+
+    async def dispatch(self, request: web.Request) -> web.StreamResponse:
+        """Find the row, check the key, call the handler."""
+        found = self._table.find(request.method, request.rel_url.raw_path)
+        if found.route is None:
+            return self._no_route(request, found)
+        ask = Ask(request, self._deps, found.params)
+        caller = await self._caller(ask, found.route)
+        return await found.route.handler(Ask(request, self._deps, found.params, caller))
+
+    async def _caller(self, ask: Ask, route: Route) -> Caller | None:
+        if route.public or (route.handler is health.metrics and health.open_to(ask)):
+            return None
+        return await self._authenticator.caller(ask.request)
+
+    def _no_route(self, request: web.Request, found: Found) -> web.StreamResponse:
+        if not found.allowed:
+            return reply_of_status(404)
+        allow = {"Allow": ", ".join(found.allowed)}
+        if request.method == hdrs.METH_OPTIONS:
+            # Preflights come without a key, and so does the question what a path can do.
+            return web.Response(status=204, headers=allow)
+        return error_reply(405, "METHOD_NOT_ALLOWED", "method not allowed", headers=allow)
+
+    def _cors(self, request: web.Request, response: web.StreamResponse) -> None:
+        origin = request.headers.get(hdrs.ORIGIN)
+        allowed = self._deps.cors_origins
+        if origin is None or not ("*" in allowed or origin in allowed):
+            return
+        if "/v1/" not in request.path + "/":
+            return
+        headers = response.headers
+        # Keys are sent by hand and never by the browser itself, so any origin may be answered.
+        headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*" if "*" in allowed else origin
+        if "*" not in allowed:
+            headers[hdrs.VARY] = "Origin"
+        headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED_HEADERS
+        if request.method == hdrs.METH_OPTIONS:
+            asked = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "")
+            speko = [h.strip().lower() for h in asked.split(",")]
+            extra = [h for h in speko if re.fullmatch(r"x-(speko|session)-[a-z0-9-]{1,60}", h)]
+            headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = ", ".join([_ALLOWED_HEADERS, *extra])
+            headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = _METHODS
+            headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "600"
+
+
+async def _expect(request: web.Request) -> web.StreamResponse | None:
+    """``Expect: 100-continue``, unless the body is known to be too large."""
+    if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
+        return reply_of_status(417)
+    if (request.content_length or 0) > MAX_BODY:
+        return reply_of_status(413)
+    if request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return None
+
+
+class _Connection(RequestHandler):
+    """A connection whose protocol errors are JSON too."""
+
+    __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        manager = self._manager
+        if manager is not None and len(manager.connections) >= MAX_CONNECTIONS:
+            self.close()
+            assert isinstance(transport, asyncio.WriteTransport)
+            body = b'{"error":"too many connections","code":"CAPACITY"}'
+            transport.write(
+                b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+                b"Retry-After: 5\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
+                % (len(body), body)
+            )
+            transport.close()
+            return
+        super().connection_made(transport)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What aiohttp would answer with a page: a request that is no HTTP, or a fault."""
+        if status >= 500:
+            log.error("a connection failed", exc_info=exc)
+        response = reply_of_status(status)
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __init__(self, server: web.Server, **options: Any) -> None:
+        super().__init__(server.request_handler, request_factory=server.request_factory, **options)
+        self._options = options
+
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=asyncio.get_running_loop(), **self._options)
+
+
+class Runner(web.AppRunner):
+    """Runs the application with its ceilings: headers in time, few enough connections."""
+
+    def __init__(self, app: web.Application) -> None:
+        super().__init__(app, access_log=None, handle_signals=False)
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return _Server(
+            server,
+            access_log=None,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            lingering_time=min(10.0, BODY_SECONDS),
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_LINE,
+            max_headers=MAX_HEADERS,
+        )

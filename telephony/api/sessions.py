@@ -1,0 +1,73 @@
+"""Sessions: dial, list, detail, transcript, recording."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from telephony.api.body import read_object
+from telephony.api.calls import find, recording_url, turns
+from telephony.api.checks import known_agent
+from telephony.api.idempotency import once
+from telephony.api.routes import Ask, Route
+from telephony.api.wire.base import parse, parse_query, render
+from telephony.api.wire.dial import DialBody, DialReply
+from telephony.api.wire.sessions import (
+    SessionDetail,
+    SessionEntry,
+    SessionPage,
+    SessionQuery,
+    SessionTranscript,
+    SessionTurn,
+)
+
+
+async def dial(ask: Ask) -> web.StreamResponse:
+    """POST /v1/sessions/phone."""
+    data = await read_object(ask.request)
+    body = parse(DialBody, data)
+    assert ask.caller is not None
+    known_agent(body.agent_id)
+    order = body.order(ask.organization, live=ask.caller.live)
+
+    async def work() -> web.Response:
+        return render(DialReply.of(await ask.deps.dialler.dial(order)))
+
+    return await once(ask, data, work)
+
+
+async def page(ask: Ask) -> web.StreamResponse:
+    """GET /v1/sessions."""
+    query = parse_query(SessionQuery, ask.request)
+    calls, cursor = await ask.deps.calls.page(
+        ask.organization, query.chosen(), query.limit, query.cursor
+    )
+    entries = [SessionEntry.of(call) for call in calls]
+    return render(SessionPage(entries=entries, next_cursor=cursor))
+
+
+async def detail(ask: Ask) -> web.StreamResponse:
+    """GET /v1/sessions/{id}."""
+    return render(SessionDetail.of(await find(ask)))
+
+
+async def transcript(ask: Ask) -> web.StreamResponse:
+    """GET /v1/sessions/{id}/transcript."""
+    call = await find(ask)
+    report = await ask.deps.calls.report(ask.organization, call.id)
+    entries = [SessionTurn.of(turn) for turn in await turns(ask, call, report)]
+    return render(SessionTranscript(entries=entries))
+
+
+async def recording(ask: Ask) -> web.StreamResponse:
+    """GET /v1/sessions/{id}/recording: the one redirect of the contract."""
+    return web.Response(status=302, headers={"Location": await recording_url(ask)})
+
+
+def routes() -> list[Route]:
+    return [
+        Route("POST", "/v1/sessions/phone", dial),
+        Route("GET", "/v1/sessions", page),
+        Route("GET", "/v1/sessions/{id}", detail),
+        Route("GET", "/v1/sessions/{id}/transcript", transcript),
+        Route("GET", "/v1/sessions/{id}/recording", recording),
+    ]

@@ -1,0 +1,156 @@
+"""Sessions in the list, in detail, and their transcript (contract sections 3.3 and 3.5)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from telephony.api.wire.base import Camel, Query, Time, seconds, stamp
+from telephony.base.ids import phone_identity
+from telephony.calls.call import Call
+from telephony.calls.ports import CallFilter
+from telephony.calls.record import Turn
+
+
+class SessionQuery(Query):
+    """Filters are ANDed."""
+
+    cursor: Annotated[str, Field(max_length=500)] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    status: Annotated[str, Field(max_length=50)] | None = None
+    kind: Annotated[str, Field(max_length=50)] | None = None
+    agent: Annotated[str, Field(max_length=200)] | None = None
+    since: Annotated[Time | None, Field(alias="from")] = None
+    until: Annotated[Time | None, Field(alias="to")] = None
+
+    def chosen(self) -> CallFilter:
+        return CallFilter(
+            status=self.status,
+            kind=self.kind,
+            agent=self.agent,
+            since=self.since,
+            until=self.until,
+        )
+
+
+class SessionEntry(Camel):
+    """A row of the list. ``direction``, ``from``, ``to`` and ``dialplan`` are our own."""
+
+    session_id: str
+    created_at: str
+    status: str
+    kind: str
+    pipeline_config: dict[str, Any]
+    recording_object_path: str | None
+    recording_duration_ms: int | None
+    recording_status: str | None
+    ended_at: str | None
+    duration_seconds: float | int | None
+    direction: str
+    from_: Annotated[str, Field(alias="from")]
+    to: str
+    dialplan: str | None
+    language: str
+    failure_cause: str | None
+
+    @classmethod
+    def fields(cls, call: Call) -> dict[str, Any]:
+        stored = call.recording_path is not None
+        return {
+            "sessionId": call.id,
+            "createdAt": stamp(call.created_at),
+            "status": call.status.value,
+            "kind": call.kind,
+            "pipelineConfig": {
+                **call.pipeline,
+                **({"agentId": call.agent} if call.agent else {}),
+            },
+            "recordingObjectPath": f"recordings/{call.id}.wav" if stored else None,
+            "recordingDurationMs": call.recording_ms,
+            "recordingStatus": call.recording_status,
+            "endedAt": stamp(call.ended_at),
+            "durationSeconds": seconds(call.duration_seconds) if call.ended_at else None,
+            "direction": call.direction.value,
+            "from": call.from_number,
+            "to": call.to_number,
+            "dialplan": call.dialplan,
+            "language": call.language or "en",
+            "failureCause": call.failure_cause,
+        }
+
+    @classmethod
+    def of(cls, call: Call) -> SessionEntry:
+        return cls.model_validate(cls.fields(call))
+
+
+class SessionPage(Camel):
+    entries: list[SessionEntry]
+    next_cursor: str | None
+
+
+class PhoneCall(Camel):
+    call_control_id: str
+    phone_number_id: str | None
+
+
+class SessionDetail(SessionEntry):
+    """One session. ``usage`` stays empty until costs are configured."""
+
+    phone_call: PhoneCall | None
+    usage: list[dict[str, Any]] = []
+    metadata: dict[str, Any]
+    room_name: str | None
+    updated_at: str
+
+    @classmethod
+    def of(cls, call: Call) -> SessionDetail:
+        return cls.model_validate(
+            {
+                **cls.fields(call),
+                "phoneCall": {
+                    "callControlId": phone_identity(call.id),
+                    "phoneNumberId": call.phone_number,
+                },
+                "metadata": call.metadata,
+                "roomName": call.room,
+                "updatedAt": stamp(call.updated_at),
+            }
+        )
+
+
+class SessionTurn(Camel):
+    """A transcript entry in camelCase. Latencies are an agent's; a dialplan has none."""
+
+    id: str
+    index: int
+    source: str
+    text: str
+    started_at: str
+    ended_at: str | None
+    provider: str | None = None
+    model: str | None = None
+    eou_ms: float | None = None
+    llm_ttft_ms: float | None = None
+    tts_ttfb_ms: float | None = None
+    latency_status: str | None
+    conversational_latency_ms: float | None = None
+    tool_calls: list[dict[str, str]] = []
+
+    @classmethod
+    def of(cls, turn: Turn) -> SessionTurn:
+        return cls.model_validate(
+            {
+                "id": turn.id,
+                "index": turn.index,
+                "source": turn.source,
+                "text": turn.text,
+                "startedAt": stamp(turn.started_at),
+                "endedAt": stamp(turn.ended_at),
+                "latencyStatus": turn.latency_status,
+            }
+        )
+
+
+class SessionTranscript(Camel):
+    entries: list[SessionTurn]
