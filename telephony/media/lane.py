@@ -1,0 +1,195 @@
+"""One leg's row, as the rest of the service sees it: it steers, the bank does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from telephony.base.errors import MediaFailed
+from telephony.calls.events import MediaQuality
+from telephony.calls.ports import Media, Played, Recorded, Sound
+from telephony.media.terms import Address, Terms
+
+if TYPE_CHECKING:
+    from telephony.media.bank import Bank
+    from telephony.media.wires import Wire
+
+
+class Lane:
+    """Implements ``calls.ports.Media``; opened by the engine, started by whoever negotiated.
+
+    ``on_digit(digit, duration_ms)`` is called at the first packet of a key (its duration is not
+    known then: 0), ``on_timeout()`` once when the far end has been silent for too long. All
+    callbacks come on the loop's thread, never from within a call of a method, save ``done`` of
+    sounds, which ``stop`` and ``close`` call before they return.
+    """
+
+    def __init__(self, bank: Bank, row: int, wire: Wire) -> None:
+        self.row = row
+        self.on_digit: Callable[[str, int], None] = lambda digit, duration_ms: None
+        self.on_timeout: Callable[[], None] = lambda: None
+        self._bank = bank
+        self._wire = wire
+        self._closed: MediaQuality | None = None
+
+    # -- the stream -----------------------------------------------------------------------------
+
+    @property
+    def local_address(self) -> Address:
+        """Numeric host and even port that RTP is bound to; RTCP is on the port above."""
+        return self._wire.local
+
+    @property
+    def wire(self) -> Wire:
+        """The sockets."""
+        return self._wire
+
+    @property
+    def closed(self) -> bool:
+        return self._closed is not None
+
+    def start(
+        self,
+        *,
+        remote: Address | None,
+        rtcp: Address | None = None,
+        payload_type: int = 0,
+        codec: str = "PCMU",
+        dtmf_payload_type: int | None = None,
+        ptime_ms: int = 20,
+        can_send: bool = True,
+        can_receive: bool = True,
+        trusted_ip: str | None = None,
+    ) -> None:
+        """Begin to send and to listen, as ``Terms`` has it. What came in before is dropped.
+
+        A second call is a renegotiation.
+
+        Raises:
+            MediaFailed: a codec that we do not speak, an address that no socket takes.
+        """
+        if self._closed is not None:
+            raise MediaFailed("the lane is closed")
+        terms = Terms(
+            remote=remote,
+            rtcp=rtcp,
+            payload_type=payload_type,
+            codec=codec,
+            dtmf_payload_type=dtmf_payload_type,
+            ptime_ms=ptime_ms,
+            can_send=can_send,
+            can_receive=can_receive,
+            trusted_ip=trusted_ip,
+        )
+        self._bank.start(self.row, terms)
+
+    def renegotiate(
+        self,
+        *,
+        remote: Address | None,
+        rtcp: Address | None = None,
+        payload_type: int = 0,
+        codec: str = "PCMU",
+        dtmf_payload_type: int | None = None,
+        ptime_ms: int = 20,
+        can_send: bool = True,
+        can_receive: bool = True,
+        trusted_ip: str | None = None,
+    ) -> None:
+        """The far end or we changed the session (re-INVITE, UPDATE, 200 after 183).
+
+        The only moment at which another source may latch. Numbering, recordings and prompts go on.
+        """
+        self.start(
+            remote=remote,
+            rtcp=rtcp,
+            payload_type=payload_type,
+            codec=codec,
+            dtmf_payload_type=dtmf_payload_type,
+            ptime_ms=ptime_ms,
+            can_send=can_send,
+            can_receive=can_receive,
+            trusted_ip=trusted_ip,
+        )
+
+    def close(self) -> MediaQuality:
+        """Stop sound and recordings (every ``done`` is called), send RTCP BYE, free the ports.
+
+        Idempotent: later calls give the same counts.
+        """
+        if self._closed is None:
+            self._closed = self._bank.close(self.row)
+        return self._closed
+
+    # -- calls.ports.Media ----------------------------------------------------------------------
+
+    def play(self, sound: Sound, done: Callable[[Played], None], *, loop: bool = False) -> None:
+        """As the port has it. Sounds wait for ``start`` and while we may not send."""
+        if self._closed is not None:
+            done(Played(0, sound.duration_ms, False, None))
+            return
+        self._bank.playback.play(self.row, sound, done, loop=loop)
+
+    def stop(self) -> None:
+        if self._closed is None:
+            self._bank.playback.stop(self.row)
+
+    def send_digits(self, digits: str) -> None:
+        """RFC 4733 events, or tones in the sound where the far end takes no events.
+
+        Characters that are no key (0-9, ``*``, ``#``, A-D, ``,`` and ``w`` for a pause) are
+        passed over.
+        """
+        if self._closed is None:
+            self._bank.send_digits(self.row, digits)
+
+    def record_call(self, path: Path, done: Callable[[Recorded], None]) -> None:
+        if self._closed is not None:
+            done(Recorded(path, 0, 0, "failed", "the leg is over"))
+            return
+        self._bank.recordings.record_call(self.row, path, done)
+
+    def record_message(
+        self,
+        path: Path,
+        done: Callable[[Recorded], None],
+        *,
+        max_seconds: float,
+        silence_seconds: float | None,
+    ) -> None:
+        if self._closed is not None:
+            done(Recorded(path, 0, 0, "failed", "the leg is over"))
+            return
+        self._bank.recordings.record_message(self.row, path, done, max_seconds, silence_seconds)
+
+    def stop_message(self) -> None:
+        if self._closed is None:
+            self._bank.recordings.stop_message(self.row)
+
+    def finish(self) -> None:
+        """End every recording; each ``done`` comes when its file is whole."""
+        if self._closed is None:
+            self._bank.recordings.finish(self.row)
+
+    def bridge(self, other: Media) -> None:
+        """Two lanes of the same engine hear each other; whoever was heard before is not."""
+        if not isinstance(other, Lane) or other._bank is not self._bank:
+            raise MediaFailed("only lanes of one engine are bridged")
+        if self._closed is None and other._closed is None:
+            self._bank.mixer.bridge(self.row, other.row)
+
+    def unbridge(self) -> None:
+        """Both sides of a bridge fall silent for each other; a room is left."""
+        if self._closed is None:
+            self._bank.mixer.leave(self.row)
+
+    def quality(self) -> MediaQuality:
+        return self._closed if self._closed is not None else self._bank.quality(self.row)
+
+    # -- rooms ----------------------------------------------------------------------------------
+
+    def enter(self, group: str) -> None:
+        """Hear everybody else of a mixing group and be heard; leaves a bridge or another group."""
+        if self._closed is None:
+            self._bank.mixer.enter(self.row, group)

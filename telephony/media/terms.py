@@ -1,0 +1,51 @@
+"""What offer and answer agreed on for one stream, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from telephony.audio import g711
+from telephony.base.errors import MediaFailed
+
+Address = tuple[str, int]
+"""Numeric host and port."""
+
+LAWS = {"PCMU": g711.ULAW, "PCMA": g711.ALAW}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """One audio stream as negotiated; directions are ours.
+
+    remote: where the far end wants RTP, None while it wants none (port 0, address 0.0.0.0).
+    rtcp: where it wants RTCP; None is the port above.
+    ptime_ms: what it asked for. It may send any multiple of 10 ms; we send 20.
+    trusted_ip: source address of its signalling. Where the address in the SDP is private and is
+        not this one, RTP from this host may latch.
+    """
+
+    remote: Address | None
+    rtcp: Address | None = None
+    payload_type: int = 0
+    codec: str = "PCMU"
+    dtmf_payload_type: int | None = None
+    ptime_ms: int = 20
+    can_send: bool = True
+    can_receive: bool = True
+    trusted_ip: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.codec not in LAWS:
+            raise MediaFailed(f"codec {self.codec!r} is not one that we speak")
+
+    @property
+    def law(self) -> int:
+        """Row of the G.711 tables."""
+        return LAWS[self.codec]
+
+    @property
+    def rtcp_remote(self) -> Address | None:
+        """Where our reports go."""
+        if self.rtcp is not None or self.remote is None:
+            return self.rtcp
+        return (self.remote[0], self.remote[1] + 1)
