@@ -19,6 +19,7 @@ class TrunkConfig:
     realm: of our digest challenges. secret: signs their nonces; "" makes one for this process.
     register_seconds: what our own registrations ask for.
     session_expires: seconds, RFC 4028; without refreshes most trunks end calls at 15 minutes.
+    silent_seconds: a gateway that has not answered an INVITE at all after this is passed over.
     max_forks: phones of one user that are rung at once.
     drain: seconds that ``stop`` waits for BYEs and un-registrations to be answered.
     """
@@ -33,6 +34,7 @@ class TrunkConfig:
     register_seconds: int = 300
     session_expires: int = 1800
     min_se: int = 90
+    silent_seconds: float = 4.0
     max_forks: int = 6
     drain: float = 2.0
     limits: LimitConfig = field(default_factory=LimitConfig)

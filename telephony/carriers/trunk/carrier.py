@@ -1,0 +1,492 @@
+"""Our own SIP as a carrier: sockets, agents, the door, the registrar, and a leg for each call.
+
+Everything runs on the loop's thread. Who may call in is decided in ``door``; what a leg does, in
+``leg``; where a call goes, in ``targets`` and ``dialing``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from random import Random
+from typing import cast
+
+import structlog
+
+from telephony.accounts.model import Trunk
+from telephony.accounts.ports import Directory
+from telephony.accounts.routing import find_trunk
+from telephony.base.clock import Clock
+from telephony.base.errors import Busy
+from telephony.base.number import mask
+from telephony.base.trace import Trace
+from telephony.calls.events import LegEnded, LegOffered
+from telephony.calls.outcome import Cause, Outcome
+from telephony.calls.ports import (
+    DialRequest,
+    Emit,
+    LegControl,
+    Offer,
+    OfferedLeg,
+)
+from telephony.carriers.trunk.addresses import Addresses
+from telephony.carriers.trunk.board import Board
+from telephony.carriers.trunk.config import TrunkConfig, is_loopback
+from telephony.carriers.trunk.dead_leg import DeadLeg
+from telephony.carriers.trunk.dialing import Dialling
+from telephony.carriers.trunk.door import Door, Party, Turned
+from telephony.carriers.trunk.gateways import TrunkCaps
+from telephony.carriers.trunk.identity import number_for_trunk
+from telephony.carriers.trunk.leg import Place, TrunkLeg
+from telephony.carriers.trunk.limits import SourceLimits
+from telephony.carriers.trunk.line import Digit, Line
+from telephony.carriers.trunk.registrar import Registrar
+from telephony.carriers.trunk.registrations import Registrations, RegistrationStatus
+from telephony.carriers.trunk.targets import Silences, Wave, waves_of_phone, waves_of_trunk
+from telephony.carriers.trunk.voice import Engine, Voice, unusable
+from telephony.sdp.address import AddressPolicy
+from telephony.sip.addresses import Source
+from telephony.sip.agent import AgentConfig, UserAgent
+from telephony.sip.auth import DigestServer
+from telephony.sip.events import (
+    InviteReceived,
+    Registered,
+    RegisterReceived,
+    RegistrationFailed,
+    SessionEnded,
+    SipEvent,
+    Unregistered,
+)
+from telephony.sip.message import Request
+from telephony.sip.uri import Uri
+from telephony.sipnet.driver import SipDriver
+from telephony.sipnet.resolver import Resolver
+
+log = structlog.get_logger("telephony.trunk")
+
+MAX_TRUSTED = 4096
+HOUSEKEEPING_SECONDS = 30.0
+FLUSH_SECONDS = 0.05
+"""Between two looks whether BYEs, CANCELs and un-registrations were answered."""
+
+Take = Callable[[Offer, OfferedLeg], None]
+_Waves = Awaitable[Sequence[Wave]]
+
+
+class TrunkCarrier:
+    """See :class:`telephony.calls.ports.Carrier`.
+
+    ``refused`` counts what was turned away before any call began, by status.
+    """
+
+    def __init__(
+        self,
+        config: TrunkConfig,
+        directory: Directory,
+        engine: Engine,
+        clock: Clock,
+        rng: Random,
+        trace: Trace,
+        *,
+        resolver: Resolver | None = None,
+    ) -> None:
+        self._config = config
+        self._directory = directory
+        self._engine = engine
+        self._clock = clock
+        self._rng = rng
+        self._trace = trace
+        self._resolver = resolver
+        self._limits = SourceLimits(config.limits)
+        self._registrar = Registrar(config.registrar)
+        self._caps = TrunkCaps()
+        self._legs: set[TrunkLeg] = set()
+        self._calling: Counter[str] = Counter()
+        self._trusted: dict[str, None] = {}
+        self._take: Take | None = None
+        self._line: Line | None = None
+        self._registrations: Registrations | None = None
+        self._housekeeping: asyncio.TimerHandle | None = None
+        self._bound: tuple[str, int] = ("", 0)
+        self._stopping = False
+        self.refused: Counter[int] = Counter()
+        secret = config.secret or rng.randbytes(32)
+        self._door = Door(
+            config,
+            directory,
+            self._registrar,
+            DigestServer(config.realm, secret, rng),
+            self._limits,
+            is_calling=lambda host: self._calling[host] > 0,
+        )
+
+    # -- life -------------------------------------------------------------------------------------
+
+    async def start(self, take: Take) -> None:
+        """Open UDP and TCP, register where trunks ask for it; offers go to ``take``.
+
+        Raises:
+            OSError: the port cannot be had.
+        """
+        loop = asyncio.get_running_loop()
+        self._take = take
+        host = "127.0.0.1" if self._config.host.lower() == "localhost" else self._config.host
+        addresses = Addresses(host, self._config.external_address)
+        board = Board(
+            self._agent_config,
+            addresses,
+            self._rng,
+            self._trace,
+            screen=self._screen,
+            banned=self._banned,
+            dropped=self._dropped,
+            heard=self._heard,
+        )
+        driver = SipDriver(
+            # The driver uses the doors of an agent and nothing else; the board has them all.
+            cast(UserAgent, board),
+            self._on_event,
+            clock=self._clock.monotonic,
+            resolver=self._resolver,
+        )
+        self._bound = await driver.listen(host, self._config.port)
+        if host == "::":
+            # Our IPv6 sockets take IPv6 only (RFC 3493 §5.3): the other family beside them.
+            await driver.listen("0.0.0.0", self._bound[1])
+        self._line = Line(
+            config=self._config,
+            clock=self._clock,
+            rng=self._rng,
+            driver=driver,
+            board=board,
+            caps=self._caps,
+            silences=Silences(),
+            trace=self._trace,
+            hostport=lambda peer: (
+                Uri("sip", host=addresses.towards(peer), port=self._bound[1]).hostport
+            ),
+            later=loop.call_later,
+            voice=partial(self._voice, addresses),
+        )
+        board.open()
+        self._registrations = Registrations(self._line)
+        self._directory.watch(self._changed)
+        self._changed()
+        self._keep_house()
+        log.info("trunk.listening", host=self._bound[0], port=self._bound[1])
+
+    async def stop(self) -> None:
+        """End what is left, un-register, let the last messages out, close the sockets."""
+        line = self._line
+        if line is None or self._stopping:
+            return
+        self._stopping = True
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
+        for leg in list(self._legs):
+            leg.end(Outcome.failed(Cause.INTERRUPTED))
+        if self._registrations is not None:
+            self._registrations.stop()
+        deadline = self._clock.monotonic() + self._config.drain
+        while self._clock.monotonic() < deadline:
+            await asyncio.sleep(FLUSH_SECONDS)
+            if not line.board.sessions() and not self._registrations_leaving():
+                break
+        await line.driver.close()
+        self._line = None
+
+    def ready(self) -> str | None:
+        """Why no call can be taken now."""
+        if self._line is None or self._stopping:
+            return "SIP is not listening"
+        return None
+
+    # -- for the API and metrics ------------------------------------------------------------------
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The (host, port) that is listened on."""
+        return self._bound
+
+    @property
+    def legs(self) -> int:
+        """Legs that live."""
+        return len(self._legs)
+
+    def status(self) -> list[RegistrationStatus]:
+        """Our registrations with trunks."""
+        return [] if self._registrations is None else self._registrations.status()
+
+    def registered(self, user: str) -> int:
+        """At how many places a phone's user is registered."""
+        return len(self._registrar.bindings(user, self._clock.monotonic()))
+
+    def admits(self, trunk_id: str) -> Busy | None:
+        """Why no further call may leave over this trunk now, or None. Counts nothing."""
+        trunk = find_trunk(self._directory.trunks(), trunk_id)
+        return None if trunk is None else self._caps.refusal(trunk, self._clock.monotonic())
+
+    # -- going out --------------------------------------------------------------------------------
+
+    def dial(self, request: DialRequest, emit: Emit) -> LegControl:
+        """Send the INVITE. Whatever keeps it from being sent is a ``LegEnded``."""
+        line = self._line
+        now = self._clock.monotonic()
+        if line is None or self._stopping:
+            return self._stillborn(request, emit, Outcome.failed(Cause.UNREACHABLE))
+        if request.phone:
+            return self._dial_phone(line, request, emit)
+        trunks = self._directory.trunks()
+        trunk = find_trunk(trunks, request.trunk or "default")
+        if trunk is None:
+            return self._stillborn(request, emit, Outcome.failed(Cause.NO_ROUTE))
+        busy = self._caps.refusal(trunk, now)
+        if busy is not None:
+            outcome = Outcome.failed(Cause.RATE_LIMITED, retry_after=busy.retry_after)
+            return self._stillborn(request, emit, outcome)
+        self._caps.begin(trunk.id, now, outbound=True)
+        user = number_for_trunk(request.to, trunk)
+        waves = waves_of_trunk(trunk, user, line.resolve, line.silences, now)
+        return self._launch(line, Place(trunk=trunk), request, emit, waves)
+
+    def _dial_phone(self, line: Line, request: DialRequest, emit: Emit) -> LegControl:
+        phone = next((p for p in self._directory.phones() if p.user == request.to), None)
+        if phone is None:
+            return self._stillborn(request, emit, Outcome.failed(Cause.NOT_FOUND, 404))
+        bindings = self._registrar.bindings(phone.user, line.now)
+        if not bindings:
+            # What a registrar's proxy answers for a user who is not there (RFC 3261 §16.5).
+            return self._stillborn(request, emit, Outcome.no_answer(480))
+        waves = waves_of_phone(bindings, self._config.max_forks)
+        return self._launch(line, Place(phone=phone), request, emit, _known(waves))
+
+    def _launch(
+        self, line: Line, place: Place, request: DialRequest, emit: Emit, waves: _Waves
+    ) -> TrunkLeg:
+        leg = TrunkLeg(line, place, request=request, emit=emit, ended=self._leg_ended)
+        self._legs.add(leg)
+        dialling = Dialling(line, leg)
+        leg.dial(dialling, request.ring_seconds)
+        dialling.start(waves)
+        return leg
+
+    def _stillborn(self, request: DialRequest, emit: Emit, outcome: Outcome) -> LegControl:
+        emit(LegEnded(at=self._clock.now(), leg=request.leg, outcome=outcome))
+        return DeadLeg(request.leg)
+
+    # -- coming in --------------------------------------------------------------------------------
+
+    def _on_event(self, event: SipEvent) -> None:
+        line = self._line
+        if line is None:
+            return
+        match event:
+            case InviteReceived():
+                self._invited(line, event)
+            case RegisterReceived():
+                self._register(line, event)
+            case Registered() | RegistrationFailed() | Unregistered():
+                if self._registrations is not None:
+                    self._registrations.on_event(event)
+            case _:
+                session = getattr(event, "session", "")
+                owner = line.sessions.get(session)
+                if isinstance(event, SessionEnded):
+                    line.sessions.pop(session, None)
+                if owner is not None:
+                    owner.on_sip(event)
+
+    def _invited(self, line: Line, event: InviteReceived) -> None:
+        found = self._door.identify(event.request, event.source, line.now)
+        if isinstance(found, Turned):
+            self._turn_away(line, event, found)
+            return
+        peer = event.source.address[0]
+        trunk = found.trunk
+        if trunk is not None and self._caps.refusal(_any_rate(trunk), line.now) is not None:
+            busy = Turned(503, "trunk full", (("Retry-After", "5"),))
+            self._turn_away(line, event, busy)
+            return
+        policy = self._policy(peer)
+        objection = unusable(event.offer, line.hostport(peer), policy)
+        if objection is not None:
+            warning = f'{objection.warning} {line.hostport(peer)} "{objection.words}"'
+            turned = Turned(objection.status, objection.words, (("Warning", warning),))
+            self._turn_away(line, event, turned)
+            return
+        self._offer(line, event, found)
+
+    def _offer(self, line: Line, event: InviteReceived, party: Party) -> None:
+        place = Place(party.trunk, party.phone, party.proven)
+        leg = TrunkLeg(line, place, invite=event, ended=self._leg_ended)
+        self._legs.add(leg)
+        self._calling[leg.peer] += 1
+        if party.trunk is not None:
+            self._caps.begin(party.trunk.id, line.now, outbound=False)
+        line.sessions[event.session] = leg
+        offered = LegOffered(
+            at=self._clock.now(),
+            leg="",
+            from_number=party.from_number,
+            from_name=party.from_name,
+            dialled=party.dialled,
+            trunk=party.trunk.id if party.trunk is not None else None,
+            phone=party.phone.user if party.phone is not None else None,
+            headers=party.headers,
+        )
+        if self._take is not None:
+            self._take(Offer(offered, party.organization, party.stranger), leg)
+
+    def _turn_away(self, line: Line, event: InviteReceived, turned: Turned) -> None:
+        self.refused[turned.status] += 1
+        peer = event.source.address[0]
+        line.refused(peer, turned.status, turned.reason)
+        if turned.status != 401:
+            log.info(
+                "trunk.refused",
+                peer=peer,
+                status=turned.status,
+                reason=turned.reason,
+                to=mask(event.request.request_uri.user or ""),
+            )
+        line.driver.order(
+            line.agent(peer).reject,
+            event.session,
+            turned.status,
+            headers=turned.headers,
+            stateless=True,
+            now=line.now,
+        )
+
+    def _register(self, line: Line, event: RegisterReceived) -> None:
+        peer = event.source.address[0]
+        found = self._door.phone_of(event.request, event.source, line.now)
+        if isinstance(found, Turned):
+            status, reason, headers = found.status, "", found.headers
+            line.refused(peer, status, found.reason)
+            self.refused[status] += 1
+        else:
+            reply = self._registrar.register(found.user, event.request, event.source, line.now)
+            status, reason, headers = reply.status, reply.reason, reply.headers
+            self._trust(line, peer)
+            if status != 200:
+                line.refused(peer, status, f"REGISTER: {reason or status}")
+        line.driver.order(
+            line.agent(peer).respond,
+            event.token,
+            status,
+            reason=reason,
+            headers=headers,
+            stateless=status != 200,
+            now=line.now,
+        )
+
+    # -- the door-keeper in front of the agents ---------------------------------------------------
+
+    def _screen(self, request: Request, source: Source, now: float) -> str | None:
+        reason = self._door.screen(request, source, now)
+        if reason is None and self._line is not None:
+            host = source.address[0]
+            if host not in self._trusted and self._door.exempt(host, now):
+                self._trust(self._line, host)
+        return reason
+
+    def _banned(self, host: str, now: float) -> bool:
+        return self._limits.banned(host, now) and not self._door.exempt(host, now)
+
+    def _heard(self, call_id: str) -> None:
+        if self._line is not None:
+            self._line.heard(call_id)
+
+    def _dropped(self, host: str, reason: str, now: float) -> None:
+        count = self._limits.due_log(host, now)
+        if count is not None:
+            log.warning("trunk.dropped", peer=host, reason=reason, messages=count)
+
+    def _trust(self, line: Line, host: str) -> None:
+        """The agents' ceilings per source do not count trunks and phones."""
+        self._trusted.pop(host, None)
+        self._trusted[host] = None
+        if len(self._trusted) > MAX_TRUSTED:
+            del self._trusted[next(iter(self._trusted))]
+        line.board.trust(list(self._trusted))
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _agent_config(self, address: str) -> AgentConfig:
+        config = self._config
+        return AgentConfig(
+            host=address,
+            port=self._bound[1],
+            user_agent=config.user_agent,
+            registrar=True,
+            session_expires=config.session_expires,
+            min_se=config.min_se,
+            timers=config.timers,
+        )
+
+    def _policy(self, peer: str) -> AddressPolicy:
+        """Where sound may go: never to our own SIP port, to loopback only for loopback."""
+        own = frozenset({self._bound, ("127.0.0.1", self._bound[1]), ("::1", self._bound[1])})
+        return AddressPolicy(loopback=is_loopback(peer), forbidden=own)
+
+    def _voice(
+        self,
+        addresses: Addresses,
+        peer: str,
+        digit: Digit,
+        timeout: Callable[[], None],
+        info: Digit,
+    ) -> Voice:
+        return Voice(
+            self._engine,
+            advertised=addresses.towards(peer),
+            session_id=self._rng.getrandbits(40),
+            policy=self._policy(peer),
+            digit=digit,
+            timeout=timeout,
+            info=info,
+        )
+
+    def _registrations_leaving(self) -> bool:
+        return self._registrations is not None and self._registrations.leaving > 0
+
+    def _leg_ended(self, leg: TrunkLeg) -> None:
+        self._legs.discard(leg)
+        trunk = leg.place.trunk
+        if trunk is not None:
+            self._caps.end(trunk.id)
+        if leg.inbound:
+            self._calling[leg.peer] -= 1
+            if self._calling[leg.peer] <= 0:
+                del self._calling[leg.peer]
+
+    def _changed(self) -> None:
+        """The directory is another: what was deleted is gone at once."""
+        if self._line is None or self._stopping:
+            return
+        self._door.refresh()
+        trunks = self._directory.trunks()
+        self._caps.keep(frozenset(t.id for t in trunks))
+        self._trusted.clear()
+        self._line.board.trust([])
+        if self._registrations is not None:
+            self._registrations.reconcile(trunks)
+
+    def _keep_house(self) -> None:
+        """Once in a while: forget bindings that ran out."""
+        self._registrar.expire(self._clock.monotonic())
+        loop = asyncio.get_running_loop()
+        self._housekeeping = loop.call_later(HOUSEKEEPING_SECONDS, self._keep_house)
+
+
+async def _known(waves: Sequence[Wave]) -> Sequence[Wave]:
+    return waves
+
+
+def _any_rate(trunk: Trunk) -> Trunk:
+    """The trunk as far as calls coming in are capped: by their number, not their rate."""
+    return replace(trunk, calls_per_second=None)
