@@ -116,7 +116,8 @@ class Scheduler:
         if due is None:
             return self._config.poll_seconds
         ahead = (due - self._clock.now()).total_seconds()
-        return min(max(ahead, 0.0), self._config.poll_seconds)
+        # Never nothing at all: a row that is due and that nobody can take must not spin the loop.
+        return min(max(ahead, 0.01), self._config.poll_seconds)
 
     def _longer(self, delay: float) -> float:
         return min(delay * 2, self._config.retry_ceiling_seconds)

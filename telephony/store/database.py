@@ -21,7 +21,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InvalidRequestError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -163,46 +169,52 @@ class Database:
             raise StoreUnavailable("the database is closed")
         with wrap():
             async with engine.connect() as connection:
-                connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                if not self.sqlite:
+                    # SQLite's connections begin nothing by themselves (_tune_sqlite).
+                    await connection.execution_options(isolation_level="AUTOCOMMIT")
                 return await work(connection)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run one transaction, after those that were asked for before it.
 
-        Cancelling the caller does not undo it. Raises ``StoreUnavailable`` when the database
-        does not take it; what ``work`` raises rolls it back and goes through, and so does
-        ``sqlalchemy.exc.IntegrityError`` as the cause of the former.
+        Cancelling the caller does not undo it once it has begun.
+
+        Raises:
+            StoreUnavailable: the database does not take it. Where a constraint refused it, the
+                cause is ``sqlalchemy.exc.IntegrityError``.
+            Exception: what ``work`` raised, after everything was rolled back.
         """
         if self._engine is None or self._closing:
             raise StoreUnavailable("the database is closed")
+        # Whoever gives up while he waits for his turn has changed nothing.
+        await self._turn.acquire()
         task = asyncio.ensure_future(self._transaction(work))
         self._writes.add(task)
         task.add_done_callback(self._written)
         return await asyncio.shield(task)
 
     def _written(self, task: asyncio.Task[Any]) -> None:
+        self._turn.release()
         self._writes.discard(task)
         # Looked at here, because nobody else does where the caller was cancelled.
         if not task.cancelled():
             task.exception()
 
     async def _transaction(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        async with self._turn:
-            with wrap():
-                try:
-                    connection = await self._open_writer()
-                    async with connection.begin():
-                        return await work(connection)
-                except (DBAPIError, InvalidRequestError, OSError) as error:
-                    if getattr(error, "connection_invalidated", True) or not isinstance(
-                        error, sa.exc.IntegrityError
-                    ):
-                        await self._drop_writer()
-                    raise
+        with wrap():
+            try:
+                connection = await self._open_writer()
+                async with connection.begin():
+                    return await work(connection)
+            except IntegrityError:
+                raise
+            except (DBAPIError, InvalidRequestError, OSError):
+                await self._drop_writer()
+                raise
 
     async def _open_writer(self) -> AsyncConnection:
         if self._writer is None:
-            if self._engine is None:
+            if self._engine is None or self._closing:
                 raise StoreUnavailable("the database is closed")
             connection = self._engine.connect()
             await connection.start()
