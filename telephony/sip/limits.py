@@ -31,8 +31,6 @@ MAX_ROUTES = 32
 MAX_CONTACTS = 16
 #: Parameters of one URI or header value.
 MAX_PARAMS = 64
-#: Option tags looked at in Require and Proxy-Require; all of them are echoed in Unsupported.
-MAX_OPTION_TAGS = 32
 #: Body bytes. An SDP of an audio call has 300 to 800; the message ceiling bounds it as well.
 MAX_BODY = 12_288
 #: Digits of a Content-Length that are converted to a number; more can only be nonsense.
@@ -140,8 +138,6 @@ MAX_DATAGRAMS_PER_WAKEUP = 64
 UDP_RECEIVE_BUFFER = 4_194_304
 #: Requests remembered for the case that an ICMP error comes back for one of them.
 MAX_UDP_REMEMBERED = 1_024
-#: Above this size a request goes by a congestion-controlled transport (RFC 3261 §18.1.1).
-MAX_UDP_REQUEST = 1_300
 #: Names kept by the resolver, and the bounds of a record's time to live (seconds).
 MAX_RESOLVER_CACHE = 1_024
 MIN_RESOLVER_TTL = 5.0

@@ -3,6 +3,9 @@
 The socket is read straight from the loop's readiness callback: a tenth of the cost of asyncio's
 datagram transport. Linux is asked to queue ICMP errors (IP_RECVERR) with the datagram that caused
 them, so an unreachable gateway is known at once instead of after Timer B.
+
+Deviation: RFC 3261 §18.1.1 sends requests above 1,300 bytes by TCP. They go out in fragments here,
+for the many trunks that listen on UDP only and let a SYN run into silence.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telephony.sip import auth, framing, headers, message, parser, uri
+from telephony.sip import auth, digest, framing, headers, message, parser, uri
 from telephony.sip.auth import Authorization, Challenge
 from telephony.sip.framing import StreamFramer
 from telephony.sip.headers import Headers, Via, split_list
@@ -222,7 +222,7 @@ def test_doubling_the_input_at_most_doubles_the_work(shape: str) -> None:
 
 
 def _patterns() -> Iterator[Any]:
-    for module in (auth, framing, headers, message, parser, uri):
+    for module in (auth, digest, framing, headers, message, parser, uri):
         for name, value in vars(module).items():
             if isinstance(value, re.Pattern):
                 yield pytest.param(value, id=f"{module.__name__}.{name}")
