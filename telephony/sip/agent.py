@@ -150,6 +150,7 @@ class UserAgent:
     def flow_closed(self, flow: int, now: float) -> None:
         """The connection ``flow`` is gone; requests that wait on it fail over."""
         if flow:
+            self._core.flow_closed(flow)
             self._layer.flow_closed(flow, now)
 
     def resolved(self, token: str, destinations: Sequence[Destination], *, now: float) -> None:

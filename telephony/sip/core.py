@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +13,12 @@ from telephony.base.trace import Action, Trace
 from telephony.sip.addresses import Destination, Send, Source
 from telephony.sip.events import NeedResolve, SipEvent
 from telephony.sip.headers import Via
-from telephony.sip.limits import MAX_EVENTS_PENDING, MAX_RESOLUTIONS, MAX_SENDS_PENDING
+from telephony.sip.limits import (
+    MAX_CLOSED_FLOWS,
+    MAX_EVENTS_PENDING,
+    MAX_RESOLUTIONS,
+    MAX_SENDS_PENDING,
+)
 from telephony.sip.message import Request, Response
 from telephony.sip.timers import Alarms, Owner, Timers
 from telephony.sip.uri import Uri
@@ -81,6 +86,7 @@ class Core:
         self.events: deque[SipEvent] = deque()
         self.trusted: frozenset[str] = frozenset()
         self.resolving: dict[str, Resolved] = {}
+        self.closed_flows: OrderedDict[int, None] = OrderedDict()
         self._secret = rng.getrandbits(128).to_bytes(16, "big")
         self.hostport = Uri("sip", host=config.host, port=config.port).hostport
 
@@ -193,6 +199,12 @@ class Core:
         """Something was not answered; nothing is dropped without an entry."""
         host = "" if source is None else source.address[0]
         self.trace.add(now, Action.SIP_DROPPED, reason=reason, peer=host)
+
+    def flow_closed(self, flow: int) -> None:
+        """Remember that a connection is gone, for the dialogs that ran over it."""
+        self.closed_flows[flow] = None
+        if len(self.closed_flows) > MAX_CLOSED_FLOWS:
+            self.closed_flows.popitem(last=False)
 
     def transport_failed(self, now: float, destination: Destination) -> None:
         """Something could not be put on the wire."""

@@ -1,4 +1,4 @@
-"""Dialogs (RFC 3261 §12): tags, sequence numbers, route set, remote target. One class, two roles."""
+"""Dialogs (RFC 3261 §12): tags, sequence numbers, routes, remote target. One class, two roles."""
 
 from __future__ import annotations
 
@@ -191,9 +191,8 @@ class Dialog:
         here = Destination((uri.host, uri.port or 5060), transport)
         peer = self.peer
         same_host = here.address[0] == peer.address[0]
-        if peer.reliable and (
-            here.address == peer.address or (same_host and transport == peer.transport)
-        ):
+        alive = peer.reliable and peer.flow not in core.closed_flows
+        if alive and (here.address == peer.address or (same_host and transport == peer.transport)):
             # The connection the dialog runs on; a second one may not even be possible.
             return peer
         if (

@@ -874,7 +874,9 @@ class InviteSession:
     def _ask_failed(self, exchange: Exchange, unreachable: bool, now: float) -> None:
         status = 503 if unreachable else 408
         self._answered_request(exchange, status, reason_phrase(status), None, now)
-        self.gone(status, reason_phrase(status), now)
+        if not unreachable:
+            # A lost connection counts as 503 (RFC 3261 §8.1.3.1), which ends no dialog.
+            self.gone(status, reason_phrase(status), now)
 
     def _answered_request(
         self, exchange: Exchange, status: int, reason: str, response: Response | None, now: float

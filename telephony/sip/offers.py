@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Longest Retry-After of a 500 to an offer that is worth waiting for (RFC 3261 §14.1: 0-10 s).
 MAX_RETRY_AFTER = 10
+#: Wait before a refresh that could not be made is tried again.
+REFRESH_AGAIN_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ class Offers:
         """RFC 4028 §7.4: UPDATE where the peer knows it, else a re-INVITE with the same SDP."""
         if self._outgoing is not None or self._incoming is not None:
             # That request refreshes as well; if it fails, the expiry is still set.
-            self.session.core.alarm(self, "refresh", now + 10.0)
+            self.session.core.alarm(self, "refresh", now + REFRESH_AGAIN_SECONDS)
             return
         content_type, body = self.local_body
         if self.session.peer_updates or not body:
@@ -151,7 +153,7 @@ class Offers:
             self.session.core.alarm(self, "stuck", now + self.session.core.timers.timeout)
             return
         outgoing.exchange.stop()
-        self._failed(408, reason_phrase(408))
+        self._failed(408, reason_phrase(408), now)
 
     def on_provisional(self, exchange: Exchange, response: Response, now: float) -> None:
         """See :class:`~telephony.sip.exchange.Sink`."""
@@ -188,7 +190,7 @@ class Offers:
                 wait = float(response.retry_after or 0) + wait
             session.core.alarm(self, "glare", now + wait)
         else:
-            self._failed(response.status, response.reason)
+            self._failed(response.status, response.reason, now)
             if response.status in (408, 481):
                 session.gone(response.status, response.reason, now, response)
 
@@ -196,8 +198,10 @@ class Offers:
         """See :class:`~telephony.sip.exchange.Sink`."""
         status = 503 if unreachable else 408
         self.session.core.silence(self, "stuck")
-        self._failed(status, reason_phrase(status))
-        self.session.gone(status, reason_phrase(status), now)
+        self._failed(status, reason_phrase(status), now)
+        if not unreachable:
+            # A lost connection counts as 503 (RFC 3261 §8.1.3.1), which ends no dialog.
+            self.session.gone(status, reason_phrase(status), now)
 
     def _is_glare(self, response: Response) -> bool:
         if response.status == 491:
@@ -227,9 +231,12 @@ class Offers:
         if not outgoing.token:
             self.session.emit(SessionRefreshed(self.session.id, By.LOCAL))
 
-    def _failed(self, status: int, reason: str) -> None:
+    def _failed(self, status: int, reason: str, now: float) -> None:
         outgoing, self._outgoing = self._outgoing, None
         self.session.core.silence(self, "stuck", "glare")
+        if outgoing is not None and not outgoing.token and not self.session.ended:
+            # RFC 4028 §10: the refresher goes on trying until the session expires.
+            self.session.core.alarm(self, "refresh", now + REFRESH_AGAIN_SECONDS)
         if outgoing is not None and outgoing.token:
             self.session.emit(OfferFailed(self.session.id, outgoing.token, status, reason))
 

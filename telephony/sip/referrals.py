@@ -102,7 +102,8 @@ class Referrals:
         refer = self._out.get(exchange.token)
         if refer is not None and not refer.status:
             self._end(refer, status, reason_phrase(status))
-            self.session.gone(status, reason_phrase(status), now)
+            if not unreachable:
+                self.session.gone(status, reason_phrase(status), now)
 
     def on_notify(self, transaction: AnyServer, now: float) -> None:
         """News of a REFER of ours (RFC 3515 §2.4.4)."""

@@ -1,4 +1,4 @@
-"""A network that loses, doubles and reorders: every call ends, once, on both sides, with an outcome.
+"""A network that loses, doubles and reorders: every call ends, once, on both sides.
 
 3,000 seeded runs, half of them with a race. Nothing sleeps: the clock is moved by hand. A failing
 run is repeated alone with its number, which is its seed.
