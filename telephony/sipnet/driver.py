@@ -12,6 +12,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
 
+from telephony.base.trace import Action, Trace
 from telephony.sip.addresses import Destination, Send, Source
 from telephony.sip.events import NeedResolve, SipEvent
 from telephony.sip.message import Request, Response
@@ -72,14 +73,17 @@ class SipDriver:
         clock: Callable[[], float],
         resolver: Resolver | None = None,
         streams: StreamConfig | None = None,
+        trace: Trace | None = None,
     ) -> None:
-        """`clock` gives monotonic seconds, the `now` of every order."""
+        """`clock` gives monotonic seconds, the `now` of every order. `trace` gets an entry for
+        what the sockets refuse, end or cannot send."""
         self.agent = agent
         self.resolver = resolver
         self._on_event = on_event
         self._clock = clock
         self._udp: list[UdpEndpoint] = []
-        self._streams = Streams(self, clock, streams or StreamConfig())
+        self._streams = Streams(self, clock, streams or StreamConfig(), trace)
+        self._trace = trace
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._resolving: set[asyncio.Task[None]] = set()
@@ -168,6 +172,7 @@ class SipDriver:
 
     def failed(self, send: Send) -> None:
         """A message could not be delivered."""
+        self._note_failure(send)
         self._feed(self.agent.transport_failed, send)
 
     def closed(self, flow: int) -> None:
@@ -227,10 +232,22 @@ class SipDriver:
         else:
             sent = self._streams.send(send)
         if not sent:
+            self._note_failure(send)
             try:
                 self.agent.transport_failed(send, self._clock())
             except Exception:
                 log.exception("sip.internal_error", door="transport_failed")
+
+    def _note_failure(self, send: Send) -> None:
+        if self._trace is not None:
+            destination = send.destination
+            self._trace.add(
+                self._clock(),
+                Action.TRANSPORT_FAILED,
+                reason="not delivered",
+                peer=destination.address[0],
+                transport=destination.transport,
+            )
 
     def _endpoint(self, send: Send) -> UdpEndpoint | None:
         """The socket the peer knows us by, else the first of the destination's family."""

@@ -16,8 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
-import structlog
-
+from telephony.base.trace import Action, Trace
 from telephony.sip.addresses import Send, Source
 from telephony.sip.framing import KeepAlive, StreamFramer
 from telephony.sip.limits import (
@@ -33,8 +32,6 @@ from telephony.sip.limits import (
 )
 from telephony.sip.message import Request, Response
 from telephony.sip.parser import Malformed
-
-log = structlog.get_logger("telephony.sipnet")
 
 Address = tuple[str, int]
 
@@ -135,8 +132,16 @@ class _Opening:
 class Streams:
     """All TCP connections of one driver: listeners, flows, and the way to an address."""
 
-    def __init__(self, user: StreamUser, clock: Callable[[], float], config: StreamConfig) -> None:
+    def __init__(
+        self,
+        user: StreamUser,
+        clock: Callable[[], float],
+        config: StreamConfig,
+        trace: Trace | None = None,
+    ) -> None:
+        """`trace` gets an entry for each connection that we refuse or end, with the reason."""
         self._user = user
+        self._trace = trace
         self._clock = clock
         self._config = config
         self._flows: dict[int, Connection] = {}
@@ -193,7 +198,7 @@ class Streams:
             connection = self._by_peer.get(destination.address)
         if connection is not None and connection.usable:
             connection.spoke = self._clock()
-            return connection.write(send.data, self._config.write_buffer)
+            return self._write(connection, send.data)
         return self._connect(send)
 
     def _connect(self, send: Send) -> bool:
@@ -221,13 +226,12 @@ class Streams:
                     local_addr=_from_address(address, local),
                 )
         except (OSError, TimeoutError, ValueError, OverflowError) as error:
-            log.info("sip.connect_failed", error=type(error).__name__)
+            self._note(Action.TRANSPORT_FAILED, f"connect: {type(error).__name__}", address[0])
         finally:
             # Also when the task is cancelled: then nobody is told, the streams are closing.
             waiting = self._opening.pop(address).waiting
         for send in waiting:
-            sent = connection is not None and connection.write(send.data, self._config.write_buffer)
-            if not sent:
+            if connection is None or not self._write(connection, send.data):
                 self._user.failed(send)
 
     def _accept(self) -> Connection:
@@ -247,6 +251,7 @@ class Streams:
             connection.inbound and (full or self._sources[host] >= self._config.per_source)
         ):
             self.refused += 1
+            self._note(Action.TRANSPORT_CLOSED, "too many connections", host)
             if connection.transport is not None:
                 connection.transport.abort()
             return
@@ -265,13 +270,13 @@ class Streams:
         framer = connection.framer
         for item in framer.feed(data):
             if isinstance(item, KeepAlive):
-                connection.write(b"\r\n", self._config.write_buffer)
+                self._write(connection, b"\r\n")
             else:
                 connection.began = None
                 source = Source(connection.peer, "TCP", connection.local, connection.flow)
                 self._user.received(item, source)
         if framer.failed:
-            self._end(connection)
+            self._end(connection, framer.failed)
         elif not framer.mid_message:
             connection.began = None
         elif connection.began is None:
@@ -302,23 +307,37 @@ class Streams:
         self._sweeper = None
         now = self._clock()
         for connection in list(self._flows.values()):
-            if self._is_late(connection, now):
-                self._end(connection)
+            late = self._lateness(connection, now)
+            if late:
+                self._end(connection, late)
         if self._flows:
             self._arm()
 
-    def _is_late(self, connection: Connection, now: float) -> bool:
+    def _lateness(self, connection: Connection, now: float) -> str:
+        """Which deadline has passed; "" for none."""
         config = self._config
         if connection.began is not None:
-            return now - connection.began > config.whole_message
+            return "message not whole" if now - connection.began > config.whole_message else ""
         if connection.inbound and connection.heard == connection.opened:
-            return now - connection.opened > config.first_byte
-        return now - max(connection.heard, connection.spoke) > config.idle
+            return "nothing sent" if now - connection.opened > config.first_byte else ""
+        return "idle" if now - max(connection.heard, connection.spoke) > config.idle else ""
 
-    def _end(self, connection: Connection) -> None:
+    def _write(self, connection: Connection, data: bytes) -> bool:
+        """Write; False, and the end of the connection, when the peer does not read."""
+        if connection.write(data, self._config.write_buffer):
+            return True
+        self._note(Action.TRANSPORT_CLOSED, "peer does not read", connection.peer[0])
+        return False
+
+    def _note(self, action: Action, reason: str, host: str) -> None:
+        if self._trace is not None:
+            self._trace.add(self._clock(), action, reason=reason, peer=host, transport="TCP")
+
+    def _end(self, connection: Connection, reason: str) -> None:
         """Close after what was written is sent; at once when the peer takes nothing."""
-        if connection.transport is None:
+        if connection.transport is None or connection.transport.is_closing():
             return
+        self._note(Action.TRANSPORT_CLOSED, reason, connection.peer[0])
         if connection.transport.get_write_buffer_size():
             connection.transport.close()
             if self._loop is not None:

@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 import pytest
 import uvloop
 
+from telephony.base.trace import Trace
 from telephony.sip.addresses import Destination, Send, Source
 from telephony.sip.message import Request, Response
 from telephony.sip.parser import Malformed
@@ -50,7 +51,12 @@ class User:
 
 def streams(user: User, **changed: float) -> Streams:
     values: dict[str, object] = {"sweep": 0.02} | changed
-    return Streams(user, time.monotonic, StreamConfig(**values))  # type: ignore[arg-type]
+    return Streams(user, time.monotonic, StreamConfig(**values), Trace())  # type: ignore[arg-type]
+
+
+def reasons(dut: Streams) -> list[object]:
+    assert dut._trace is not None
+    return [entry.facts["reason"] for entry in dut._trace.entries()]
 
 
 def send(address: tuple[str, int], flow: int = 0, data: bytes = MESSAGE) -> Send:
@@ -114,6 +120,7 @@ def test_a_refused_connection_fails_all_that_waited(runner: asyncio.Runner) -> N
             address = taken.getsockname()
             assert dut.send(send(address)) and dut.send(send(address))
             await until(lambda: len(user.failures) == 2)
+        assert reasons(dut) == ["connect: ConnectionRefusedError"]
         assert user.ended == []
         assert not dut.send(send(("127.0.0.1", 0)))
         await dut.close()
@@ -210,6 +217,7 @@ def test_a_slow_sender_is_cut_off(runner: asyncio.Runner, start: bytes) -> None:
         with suppress(ConnectionResetError):
             assert await asyncio.wait_for(reader.read(), 3) == b""
         assert time.monotonic() - began < 1.5
+        assert reasons(dut) == ["message not whole" if start else "nothing sent"]
         task.cancel()
         writer.close()
         await dut.close()
@@ -241,7 +249,7 @@ def test_an_idle_connection_is_closed(runner: asyncio.Runner) -> None:
         reader, writer = await connect(await dut.listen("127.0.0.1", 0))
         writer.write(MESSAGE)
         assert await asyncio.wait_for(reader.read(), 3) == b""
-        assert len(user.got) == 1
+        assert len(user.got) == 1 and reasons(dut) == ["idle"]
         writer.close()
         await until(lambda: len(user.ended) == 1)
         await dut.close()
@@ -261,6 +269,7 @@ def test_connections_of_one_source_have_a_ceiling(runner: asyncio.Runner) -> Non
             await asyncio.wait_for(reader.readexactly(1), 3)
         writer.close()
         assert dut.refused == 1 and len(dut) == 2
+        assert reasons(dut) == ["too many connections"]
         kept[0][1].close()
         await until(lambda: len(dut) == 1)
         again = await connect(address)
@@ -295,6 +304,7 @@ def test_a_peer_that_does_not_read_is_cut_off(runner: asyncio.Runner) -> None:
         results = [dut.send(send(source.address, source.flow, b"x" * 1_000_000)) for _ in range(9)]
         assert results[-1] is False or not all(results)
         await until(lambda: user.ended == [source.flow])
+        assert "peer does not read" in reasons(dut)
         writer.close()
         del reader
         await dut.close()
@@ -311,6 +321,7 @@ def test_a_stream_that_lost_its_framing_is_closed(runner: asyncio.Runner) -> Non
         assert await asyncio.wait_for(reader.read(), 3) == b""
         ((message, _),) = user.got
         assert isinstance(message, Malformed) and message.answer is not None
+        assert reasons(dut) == ["Malformed Content-Length"]
         writer.close()
         await dut.close()
 
