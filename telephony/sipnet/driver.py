@@ -74,15 +74,16 @@ class SipDriver:
         resolver: Resolver | None = None,
         streams: StreamConfig | None = None,
         trace: Trace | None = None,
+        trusted: Callable[[str], bool] | None = None,
     ) -> None:
         """`clock` gives monotonic seconds, the `now` of every order. `trace` gets an entry for
-        what the sockets refuse, end or cannot send."""
+        what the sockets refuse, end or cannot send. `trusted`: see `Streams`."""
         self.agent = agent
         self.resolver = resolver
         self._on_event = on_event
         self._clock = clock
         self._udp: list[UdpEndpoint] = []
-        self._streams = Streams(self, clock, streams or StreamConfig(), trace)
+        self._streams = Streams(self, clock, streams or StreamConfig(), trace, trusted)
         self._trace = trace
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None

@@ -14,6 +14,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Protocol, cast
 
 from telephony.base.trace import Action, Trace
@@ -138,10 +139,14 @@ class Streams:
         clock: Callable[[], float],
         config: StreamConfig,
         trace: Trace | None = None,
+        trusted: Callable[[str], bool] | None = None,
     ) -> None:
-        """`trace` gets an entry for each connection that we refuse or end, with the reason."""
+        """`trace` gets an entry for each connection that we refuse or end, with the reason.
+        `trusted` says of a numeric host whether it may hold any number of connections; without it
+        those of this machine may."""
         self._user = user
         self._trace = trace
+        self._trusted = trusted or _is_loopback
         self._clock = clock
         self._config = config
         self._flows: dict[int, Connection] = {}
@@ -246,10 +251,10 @@ class Streams:
     def opened(self, connection: Connection) -> None:
         """A connection is up: count it, or cut it off when there are too many."""
         host = connection.peer[0]
-        full = len(self._flows) >= self._config.total
-        if self._closed or (
-            connection.inbound and (full or self._sources[host] >= self._config.per_source)
-        ):
+        full = len(self._flows) >= self._config.total or (
+            self._sources[host] >= self._config.per_source and not self._trusted(host)
+        )
+        if self._closed or (connection.inbound and full):
             self.refused += 1
             self._note(Action.TRANSPORT_CLOSED, "too many connections", host)
             if connection.transport is not None:
@@ -344,6 +349,10 @@ class Streams:
                 self._loop.call_later(self._config.sweep, connection.transport.abort)
         else:
             connection.transport.close()
+
+
+def _is_loopback(host: str) -> bool:
+    return ip_address(host.partition("%")[0]).is_loopback
 
 
 def _from_address(address: Address, local: Address | None) -> Address | None:

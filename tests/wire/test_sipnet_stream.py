@@ -49,9 +49,13 @@ class User:
         self.ended.append(flow)
 
 
+TRUSTED = {"127.0.0.2"}
+
+
 def streams(user: User, **changed: float) -> Streams:
     values: dict[str, object] = {"sweep": 0.02} | changed
-    return Streams(user, time.monotonic, StreamConfig(**values), Trace())  # type: ignore[arg-type]
+    config = StreamConfig(**values)  # type: ignore[arg-type]
+    return Streams(user, time.monotonic, config, Trace(), trusted=TRUSTED.__contains__)
 
 
 def reasons(dut: Streams) -> list[object]:
@@ -270,6 +274,13 @@ def test_connections_of_one_source_have_a_ceiling(runner: asyncio.Runner) -> Non
         writer.close()
         assert dut.refused == 1 and len(dut) == 2
         assert reasons(dut) == ["too many connections"]
+        trusted = [
+            await asyncio.open_connection(*address, local_addr=("127.0.0.2", 0)) for _ in range(3)
+        ]
+        await until(lambda: len(dut) == 5)
+        for _, open_writer in trusted:
+            open_writer.close()
+        await until(lambda: len(dut) == 2)
         kept[0][1].close()
         await until(lambda: len(dut) == 1)
         again = await connect(address)
