@@ -316,8 +316,8 @@ class Story:
 
     def _end_prompt(self, reason: str) -> None:
         order, ends = self._playing.popleft()
-        total = int((len(order.prompt.text) * SPEECH if order.prompt.text else SOUND) * 1000)
-        left = 0 if reason == "finished" else int((ends - self.clock.monotonic()) * 1000)
+        total = round((len(order.prompt.text) * SPEECH if order.prompt.text else SOUND) * 1000)
+        left = 0 if reason == "finished" else round((ends - self.clock.monotonic()) * 1000)
         played = e.PromptPlayed(
             at=self.clock.now(),
             leg=order.leg,

@@ -194,7 +194,7 @@ def test_callback_desk_says_why_it_calls() -> None:
 
 def test_callback_desk_can_be_dialled_and_takes_a_message() -> None:
     story = Story(PLANS["callback-desk"]).begins().hears("call back desk").press("2")
-    story.hears("beep").wait(130).hears("saved").listens()
+    story.hears("beep").wait(121).hears("saved").listens()
     assert story.over
     ended = Story(PLANS["callback-desk"]).begins().press("3").hears("Goodbye").listens()
     assert ended.over
@@ -306,14 +306,15 @@ def test_a_longer_choice_waits_for_its_second_key() -> None:
 
 SECRET = (
     "  one: {verb: say, text: Welcome to the bank., next: two}\n"
-    "  two: {verb: gather, prompt: 'Your code?', variable: code, secret: true, max: 4, next: three}\n"
+    "  two: {verb: gather, prompt: 'Your code?', variable: code, secret: true, max: 4,"
+    " next: three}\n"
     "  three: {verb: if, when: {variable: {name: code, equals: '4711'}}, then: in, else: out}\n"
     "  in: {verb: say, text: welcome}\n  out: {verb: say, text: wrong}"
 )
 
 
 def test_a_secret_is_compared_but_never_written_down() -> None:
-    for lead in (0.5, 20.0):  # typed ahead inside the welcome, and after the question
+    for lead in (0.5, 3.0):  # typed ahead inside the welcome, and after the question
         story = Story(plan(SECRET)).begins().wait(lead).press("4711").hears("welcome")
         assert [f.digit for f in story.facts if isinstance(f, e.DigitPressed)] == ["*"] * 4
         (gathered,) = story.noted(e.GatherCompleted)
