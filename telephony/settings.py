@@ -56,7 +56,7 @@ from telephony.base.number import is_e164
 PREFIX = "TELEPHONY_"
 FILE = "telephony.toml"
 MASK = "********"
-SHIPPED_DIALPLANS = Path(__file__).parent / "dialplans"
+SECRETS = frozenset({"api_key", "secret_key", "livekit_api_secret"})
 
 # The command line's own, and what says where the file is; neither is a setting of the service.
 _NOT_OURS = frozenset({"CONFIG", "URL"})
@@ -274,7 +274,10 @@ class NumberTable(_Table):
 
 
 class Settings(BaseSettings):
-    """Every setting of the service. Paths are absolute once it is loaded."""
+    """Every setting of the service. Paths are absolute once it is loaded.
+
+    ``dialplans`` None: those that ship (``load`` takes ./dialplans where that exists).
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
@@ -282,8 +285,8 @@ class Settings(BaseSettings):
 
     api_host: Host = "127.0.0.1"
     api_port: Port = 8080
-    api_key: SecretStr | None = None
-    secret_key: SecretStr | None = None
+    api_key: Annotated[str, Field(repr=False)] | None = None
+    secret_key: Annotated[str, Field(repr=False)] | None = None
     public_url: Annotated[str, _url("http", "https")] | None = None
     trusted_proxies: Networks = ()
     cors_origins: Origins = ("*",)
@@ -305,7 +308,7 @@ class Settings(BaseSettings):
     recording_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     livekit_url: Annotated[str, _url("ws", "wss", "http", "https")] | None = None
     livekit_api_key: Name | None = None
-    livekit_api_secret: SecretStr | None = None
+    livekit_api_secret: Annotated[str, Field(repr=False)] | None = None
     media_workers: Workers = 0
     room_workers: Workers = 0
     log_format: Literal["console", "json"] = "console"
@@ -321,15 +324,15 @@ class Settings(BaseSettings):
 
     @field_validator("secret_key")
     @classmethod
-    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < 16:
+    def _long_enough(cls, value: str | None) -> str | None:
+        if value is not None and len(value) < 16:
             raise ValueError("must have at least 16 characters")
         return value
 
     @field_validator("api_key")
     @classmethod
-    def _plain_key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not re.fullmatch(r"[!-~]{8,200}", value.get_secret_value()):
+    def _plain_key(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[!-~]{8,200}", value):
             raise ValueError("must have 8 to 200 characters and no space")
         return value
 
@@ -357,14 +360,6 @@ class Settings(BaseSettings):
         return self.data_dir / "recordings"
 
     @property
-    def dialplan_dir(self) -> Path:
-        """The folder of the dialplans: the one set, ./dialplans where it is, else what ships."""
-        if self.dialplans is not None:
-            return self.dialplans
-        here = Path("dialplans").resolve()
-        return here if here.is_dir() else SHIPPED_DIALPLANS
-
-    @property
     def sip_on_loopback(self) -> bool:
         return _loopback(self.sip_host)
 
@@ -372,15 +367,15 @@ class Settings(BaseSettings):
     def api_on_loopback(self) -> bool:
         return _loopback(self.api_host)
 
-    def trunk_rows(self, now: datetime) -> tuple[Trunk, ...]:
+    def file_trunks(self, now: datetime) -> tuple[Trunk, ...]:
         """The file's trunks, with ids that stay the same."""
         return tuple(table.row(now) for table in self.trunks)
 
-    def phone_rows(self, now: datetime) -> tuple[Phone, ...]:
+    def file_phones(self, now: datetime) -> tuple[Phone, ...]:
         """The file's phones."""
         return tuple(table.row(now) for table in self.phones)
 
-    def number_rows(self, now: datetime) -> tuple[PhoneNumber, ...]:
+    def file_numbers(self, now: datetime) -> tuple[PhoneNumber, ...]:
         """The file's numbers, their trunks by id."""
         ids = {table.name: f"trunk_{table.name}" for table in self.trunks}
         return tuple(
@@ -442,6 +437,8 @@ def load(environ: Mapping[str, str] | None = None) -> Loaded:
             if (value := getattr(settings, name)) is not None
         }
     )
+    if settings.dialplans is None and (here := Path("dialplans").resolve()).is_dir():
+        settings = settings.model_copy(update={"dialplans": here})
     _consistent(settings, sources)
     return Loaded(settings, sources)
 
@@ -566,8 +563,8 @@ def show(name: str, value: Any) -> str:
     """A value as it may be printed."""
     if value is None:
         return "-"
-    if isinstance(value, SecretStr):
-        return MASK if value.get_secret_value() else "-"
+    if name in SECRETS:
+        return MASK
     if name == "database_url":
         return str(make_url(value).render_as_string(hide_password=True))
     if isinstance(value, PortRange):
