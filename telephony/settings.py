@@ -285,8 +285,8 @@ class Settings(BaseSettings):
 
     api_host: Host = "127.0.0.1"
     api_port: Port = 8080
-    api_key: Annotated[str, Field(repr=False)] | None = None
-    secret_key: Annotated[str, Field(repr=False)] | None = None
+    api_key: Annotated[str | None, Field(repr=False)] = None
+    secret_key: Annotated[str | None, Field(repr=False)] = None
     public_url: Annotated[str, _url("http", "https")] | None = None
     trusted_proxies: Networks = ()
     cors_origins: Origins = ("*",)
@@ -308,7 +308,7 @@ class Settings(BaseSettings):
     recording_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     livekit_url: Annotated[str, _url("ws", "wss", "http", "https")] | None = None
     livekit_api_key: Name | None = None
-    livekit_api_secret: Annotated[str, Field(repr=False)] | None = None
+    livekit_api_secret: Annotated[str | None, Field(repr=False)] = None
     media_workers: Workers = 0
     room_workers: Workers = 0
     log_format: Literal["console", "json"] = "console"
