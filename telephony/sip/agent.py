@@ -21,7 +21,7 @@ from telephony.base.trace import Trace
 from telephony.sip.addresses import Destination, Send, Source
 from telephony.sip.auth import Credentials, DigestClient
 from telephony.sip.checks import Refusal, check_request
-from telephony.sip.core import AgentConfig, Core, Items
+from telephony.sip.core import AgentConfig, Core, Items, numeric
 from telephony.sip.dialog import Dialog
 from telephony.sip.events import (
     AddressLearned,
@@ -649,7 +649,10 @@ class UserAgent:
             return
         config = self._core.config
         host = via.received or config.host
-        port = int(via.rport) if via.rport and via.rport.isdecimal() else config.port
+        text = via.rport or ""
+        port = int(text) if text.isdecimal() and len(text) < 6 else config.port
+        if not numeric(host):
+            return
         peer = source.address[0]
         if (host, port) == (config.host, config.port):
             self._learned.pop(peer, None)
