@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar
 
+from telephony.calls.commands import Prompt
+
 if TYPE_CHECKING:
     from telephony.ivr.run import Activity, Move, Run
 
@@ -75,6 +77,14 @@ class Verb(abc.ABC):
             for suffix, name in kind.reads(getattr(self, entry.name)):
                 yield yaml_key(entry.name) + suffix, name
 
+    def prompts(self) -> Iterator[Prompt]:
+        """Everything the node may play."""
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            for item in value if isinstance(value, tuple) else (value,):
+                if isinstance(item, Prompt):
+                    yield item
+
     def faults(self) -> Iterator[tuple[str, str]]:
         """Key path within the node and message, of keys that do not go together."""
         return iter(())
@@ -109,6 +119,11 @@ class Dialplan:
     variables: Mapping[str, Variable] = field(default_factory=dict)
     file: str = field(default="", compare=False)
     lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    def prompts(self) -> Iterator[Prompt]:
+        """Everything the dialplan may play."""
+        for verb in self.nodes.values():
+            yield from verb.prompts()
 
     def line(self, path: str) -> int:
         """The line of a key path, or of the nearest key above it that has one."""
