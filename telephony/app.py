@@ -1,0 +1,393 @@
+"""Builds every object once, joins the two columns, starts and stops them in a stated order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+from pydantic import SecretStr
+
+from telephony.accounts.keys import digest_key, hint, is_live, make_pepper, make_secret
+from telephony.accounts.model import DEFAULT_ORGANIZATION, Key
+from telephony.api.deps import Deps
+from telephony.api.server import build
+from telephony.base.errors import ConfigError, MediaFailed, SpeechUnavailable
+from telephony.base.ids import Ids
+from telephony.base.trace import Trace
+from telephony.callbacks.scheduler import Scheduler
+from telephony.carriers.trunk.carrier import TrunkCarrier
+from telephony.carriers.trunk.config import TrunkConfig
+from telephony.ivr.load import load_all
+from telephony.ivr.model import Dialplan
+from telephony.media.config import MediaConfig, descriptors_needed
+from telephony.media.engine import Engine
+from telephony.media.recording import salvage
+from telephony.metrics import Collector, renderer
+from telephony.rooms.local import LocalRooms
+from telephony.settings import Settings, ensure_secret
+from telephony.speech.espeak import EspeakSynth
+from telephony.speech.prompts import Prompts
+from telephony.store import FileRows, Store
+from telephony.switchboard.journal import Journal
+from telephony.switchboard.kit import Kit, SwitchboardConfig
+from telephony.switchboard.recover import recover
+from telephony.switchboard.switchboard import Switchboard
+
+log = structlog.get_logger("telephony")
+
+
+class SystemClock:
+    """The machine's clocks. Nothing else in the project reads one."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def load_dialplans(folder: Path) -> dict[str, Dialplan]:
+    """Every ``*.yaml`` of a folder.
+
+    Raises:
+        DialplanError: naming file, line and key path of every fault; the service does not start.
+        ConfigError: no such folder.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"dialplans: there is no folder {folder}", field="dialplans")
+    return load_all({path.name: path.read_text() for path in sorted(folder.glob("*.yaml"))})
+
+
+class App:
+    """The whole service, from its settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self.rng = random.SystemRandom()
+        self.ids = Ids(self.rng, self.clock)
+        self.trace = Trace()
+        self._runner: web.AppRunner | None = None
+        self._stack = contextlib.AsyncExitStack()
+        self._made_key: str | None = None
+
+    # --- start -----------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start everything, each after what it needs; what fails takes the rest down again."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def _start(self) -> None:
+        settings = self.settings
+        raise_descriptors(settings.max_calls)
+        folder = settings.dialplan_dir
+        dialplans = load_dialplans(folder)
+        if settings.default_dialplan and settings.default_dialplan not in dialplans:
+            raise ConfigError(
+                f"default_dialplan: there is no dialplan {settings.default_dialplan!r}",
+                field="default_dialplan",
+            )
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        secret = _plain(settings.secret_key) or ensure_secret(settings.data_dir)
+
+        # The store first: nothing is admitted whose record has no place to go.
+        now = self.clock.now()
+        files = FileRows(
+            trunks=settings.trunk_rows(now),
+            phones=settings.phone_rows(now),
+            numbers=settings.number_rows(now),
+        )
+        self.store = await Store.open(settings.database, secret, files)
+        self._stack.push_async_callback(self.store.close)
+        await self.store.start()
+        await self._first_key(secret)
+        # What the last process left open is closed before this one takes its first call.
+        await recover(self.store.calls, self.clock, self.ids, salvage)
+
+        self.journal = Journal(
+            self.store.calls,
+            self.clock,
+            recovered=self._recovered,
+        )
+        self.journal.start()
+        self._stack.push_async_callback(self._stop_journal)
+
+        synth = EspeakSynth()
+        self._stack.push_async_callback(synth.close)
+        self.speech = Prompts(synth, settings.data_dir / "prompts")
+
+        self.engine = Engine(media_config(settings), self.clock, rng=self.rng, trace=self.trace)
+        await self.engine.start()
+        self._stack.push_async_callback(self.engine.stop)
+        self.carrier = TrunkCarrier(
+            trunk_config(settings, secret),
+            self.store.directory,
+            self.engine,
+            self.clock,
+            self.rng,
+            self.trace,
+        )
+        self.kit = Kit(
+            config=SwitchboardConfig(
+                recordings=settings.recordings,
+                dialplans=folder,
+                max_calls=settings.max_calls,
+                calls_per_second=settings.calls_per_second,
+            ),
+            carrier=self.carrier,
+            rooms=LocalRooms(self.engine),
+            speech=self.speech,
+            callbacks=self.store.callbacks,
+            journal=self.journal,
+            directory=self.store.directory,
+            clock=self.clock,
+            ids=self.ids,
+            nudge=self._nudge,
+        )
+        self._stack.push_async_callback(self.kit.tasks.cancel)
+        self.switchboard = Switchboard(
+            self.kit, self.store.calls, dialplans, settings.default_dialplan
+        )
+        self.scheduler = Scheduler(
+            self.store.callbacks, self.switchboard.dial_callback, self.clock, self.ids
+        )
+        # The doors last: first SIP, then promised calls, then the API, whose readiness says all.
+        await self.carrier.start(self.switchboard.take)
+        self._stack.push_async_callback(self.carrier.stop)
+        self.scheduler.start()
+        self._stack.push_async_callback(self.scheduler.stop)
+        await self._open_api(secret, dialplans)
+        self.kit.tasks.spawn(self._warm(dialplans), "warm prompts")
+        self.kit.tasks.spawn(self._keep_house(), "housekeeping")
+
+    async def _open_api(self, secret: str, dialplans: dict[str, Dialplan]) -> None:
+        settings = self.settings
+        collector = Collector(self.switchboard, self.journal, self.carrier, self.engine, self.trace)
+        host, port = self.carrier.address
+        shown = settings.external_address or host
+        deps = Deps(
+            dialler=self.switchboard,
+            calls=self.store.calls,
+            callbacks=self.store.callbacks,
+            callback_queue=self.store.callbacks,
+            numbers=self.store.numbers,
+            trunks=self.store.trunks,
+            phones=self.store.phones,
+            directory=self.store.directory,
+            keys=self.store.keys,
+            idempotency=self.store.idempotency,
+            clock=self.clock,
+            ids=self.ids,
+            secret_key=secret,
+            recordings=settings.recordings,
+            dialplans=frozenset(dialplans),
+            default_dialplan=settings.default_dialplan,
+            public_url=settings.public_url,
+            sip_address=f"{shown}:{port}" if port != 5060 else shown,
+            cors_origins=settings.cors_origins,
+            trusted_proxies=settings.trusted_proxies,
+            ready=self.switchboard.problems,
+            metrics=renderer(collector),
+            nudge=self.scheduler.nudge,
+        )
+        self._runner = web.AppRunner(
+            build(deps), access_log=None, handle_signals=False, shutdown_timeout=5.0
+        )
+        await self._runner.setup()
+        self._stack.push_async_callback(self._runner.cleanup)
+        site = web.TCPSite(self._runner, settings.api_host, settings.api_port)
+        await site.start()
+
+    @property
+    def api_address(self) -> tuple[str, int]:
+        """Where the API listens."""
+        assert self._runner is not None
+        host, port = self._runner.addresses[0][:2]
+        return str(host), int(port)
+
+    async def _first_key(self, secret: str) -> None:
+        """The bootstrap key of the settings, or one that is made and shown once."""
+        wanted = _plain(self.settings.api_key)
+        if wanted is None and await self.store.keys.find():
+            return
+        text = wanted or make_secret(self.rng)
+        digest = digest_key(text, make_pepper(secret))
+        if await self.store.keys.by_digest(digest) is not None:
+            return
+        await self.store.keys.add(
+            Key(
+                id=self.ids.make("key"),
+                organization=DEFAULT_ORGANIZATION,
+                name="bootstrap",
+                digest=digest,
+                hint=hint(text),
+                live=is_live(text),
+                created_at=self.clock.now(),
+            )
+        )
+        if wanted is None:
+            self._made_key = text
+
+    async def _warm(self, dialplans: dict[str, Dialplan]) -> None:
+        """Speak what the dialplans say before the first caller waits for it."""
+        for plan in dialplans.values():
+            for prompt in plan.prompts():
+                if not prompt.text or "{{" in prompt.text:
+                    continue
+                try:
+                    await self.speech.render(
+                        prompt.text, prompt.voice or plan.voice, prompt.language or plan.language
+                    )
+                except (SpeechUnavailable, MediaFailed) as error:
+                    log.warning("prompts cannot be spoken", error=error.message)
+                    return
+
+    async def _keep_house(self) -> None:
+        """Once an hour: answers of idempotent requests after a day, recordings after their days."""
+        while True:
+            now = self.clock.now()
+            await self.store.idempotency.purge(now - timedelta(hours=24))
+            if self.settings.recording_days is not None:
+                await self._expire_recordings(now - timedelta(days=self.settings.recording_days))
+            await asyncio.sleep(3600)
+
+    async def _expire_recordings(self, before: datetime) -> None:
+        """Delete what is older, file first: a row without its file can be cleaned up later."""
+        for recording in await self.store.calls.recordings_before(before):
+            await asyncio.to_thread(recording.path.unlink, missing_ok=True)
+            await self.store.calls.forget_recording(recording.session)
+
+    # --- stop ------------------------------------------------------------------------------
+
+    async def stop(self, drain: float) -> None:
+        """Take no new call, let those that live end, then close in the reverse order."""
+        await self.switchboard.drain(drain)
+        await self._stack.aclose()
+
+    # The journal and the kit are made before what they tell of their news.
+
+    def _recovered(self, seconds: float, calls: set[str]) -> None:
+        self.switchboard.recovered(seconds, calls)
+
+    def _nudge(self) -> None:
+        self.scheduler.nudge()
+
+    async def _stop_journal(self) -> None:
+        lost = await self.journal.stop()
+        if lost:
+            log.error("events could not be written before the stop", events=lost)
+
+    def announce(self) -> None:
+        """What a person who started this by hand wants to know."""
+        host, port = self.api_address
+        sip_host, sip_port = self.carrier.address
+        log.info("telephony is ready", api=f"http://{host}:{port}", sip=f"{sip_host}:{sip_port}")
+        if self._made_key is not None:
+            # Shown once, on the terminal and never in the log: it is kept only as a digest.
+            sys.stderr.write(f"\nAPI key (shown once, keep it): {self._made_key}\n\n")
+            sys.stderr.flush()
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def media_config(settings: Settings) -> MediaConfig:
+    return MediaConfig(
+        host=settings.sip_host,
+        ports=settings.rtp_ports,
+        first_packet_seconds=settings.media_timeout.first,
+        silence_seconds=settings.media_timeout.later,
+        max_lanes=2 * settings.max_calls,
+    )
+
+
+def trunk_config(settings: Settings, secret: str) -> TrunkConfig:
+    return TrunkConfig(
+        host=settings.sip_host,
+        port=settings.sip_port,
+        external_address=settings.external_address or "",
+        accept_strangers=settings.accept_strangers,
+        secret=make_pepper(secret),
+    )
+
+
+def raise_descriptors(max_calls: int) -> None:
+    """Raise RLIMIT_NOFILE to its hard limit; refuse a MAX_CALLS that does not fit under it.
+
+    Raises:
+        ConfigError: with both figures.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = descriptors_needed(max_calls)
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise ConfigError(
+            f"max_calls: {max_calls} calls need {needed} open files and the limit is {hard};"
+            " lower TELEPHONY_MAX_CALLS or raise the limit (ulimit -n, LimitNOFILE)",
+            field="max_calls",
+        )
+
+
+def configure_logging(level: str, form: str) -> None:
+    """One event a line: for people on a terminal, or JSON."""
+    renderers: list[Callable[..., object]] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if form == "json"
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            *renderers,  # type: ignore[list-item]
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            getattr(logging, level.upper(), logging.INFO)
+        ),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. The first lets calls drain, a second ends them at once."""
+    configure_logging(settings.log_level, settings.log_format)
+    app = App(settings)
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    pressed = asyncio.Event()
+
+    def on_signal() -> None:
+        (pressed if asked.is_set() else asked).set()
+
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, on_signal)
+    await app.start()
+    app.announce()
+    await asked.wait()
+    log.info("stopping", calls=app.switchboard.live, drain_seconds=settings.drain_seconds)
+    stopping = asyncio.create_task(app.stop(settings.drain_seconds))
+    hurry = asyncio.create_task(pressed.wait())
+    await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
+    if not stopping.done():
+        app.switchboard.end_all()
+    await stopping
+    hurry.cancel()
+    log.info("stopped")

@@ -1,0 +1,108 @@
+"""What /metrics says: read from the objects themselves when it is asked, nothing kept twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from telephony.base.trace import Trace
+from telephony.carriers.trunk.carrier import TrunkCarrier
+from telephony.carriers.trunk.registrations import RegistrationState
+from telephony.media.engine import Engine
+from telephony.switchboard.journal import Journal
+from telephony.switchboard.switchboard import Switchboard
+
+
+class Collector:
+    """Reads every number at the moment it is asked for."""
+
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        journal: Journal,
+        carrier: TrunkCarrier,
+        engine: Engine,
+        trace: Trace,
+    ) -> None:
+        self._switchboard = switchboard
+        self._journal = journal
+        self._carrier = carrier
+        self._engine = engine
+        self._trace = trace
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._calls()
+        yield from self._media()
+        yield _gauge("telephony_journal_waiting", "Events not on disk yet", self._journal.depth)
+        yield _gauge("telephony_store_down", "1 while the store is away", self._journal.down)
+        yield _counter("telephony_journal_events", "Events on disk", self._journal.appended)
+        yield _counter("telephony_journal_groups", "Commits", self._journal.groups)
+        trace = CounterMetricFamily(
+            "telephony_trace", "Messages and packets by what was done", labels=["action", "reason"]
+        )
+        for (action, reason), count in self._trace.counts.items():
+            trace.add_metric([action.value, reason], count)
+        yield trace
+
+    def _calls(self) -> Iterator[Metric]:
+        board = self._switchboard
+        yield _gauge("telephony_calls_live", "Calls that live", board.live)
+        yield _gauge("telephony_legs_live", "Legs that live", self._carrier.legs)
+        yield _counter("telephony_calls_ended", "Calls by status", board.ended.items(), "status")
+        yield _counter(
+            "telephony_calls_refused", "Refused before admission", board.refused.items(), "cause"
+        )
+        yield _counter(
+            "telephony_sip_refused",
+            "Turned away at the door",
+            [(str(status), count) for status, count in self._carrier.refused.items()],
+            "status",
+        )
+        registrations = GaugeMetricFamily(
+            "telephony_trunk_registered", "1 while registered with a trunk", labels=["trunk"]
+        )
+        for state in self._carrier.status():
+            registrations.add_metric([state.trunk], float(state.state is RegistrationState.REGISTERED))
+        yield registrations
+
+    def _media(self) -> Iterator[Metric]:
+        stats = self._engine.stats
+        yield _gauge("telephony_media_lanes", "Lanes of the engine", self._engine.lanes)
+        yield _counter("telephony_media_ticks", "Ticks of 20 ms", stats.ticks)
+        yield _counter("telephony_media_late_ticks", "Started over 5 ms late", stats.late)
+        for name, words, histogram in (
+            ("telephony_media_tick_seconds", "Work of a tick", stats.duration),
+            ("telephony_media_lateness_seconds", "How late ticks start", stats.lateness),
+        ):
+            family = HistogramMetricFamily(name, words)
+            family.add_metric([], histogram.cumulative(), sum_value=histogram.total)
+            yield family
+
+
+def _gauge(name: str, words: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, words, value=float(value))
+
+
+def _counter(
+    name: str, words: str, value: float | Iterable[tuple[str, int]], label: str = ""
+) -> Metric:
+    if isinstance(value, (int, float)):
+        return CounterMetricFamily(name, words, value=float(value))
+    family = CounterMetricFamily(name, words, labels=[label])
+    for key, count in value:
+        family.add_metric([key], count)
+    return family
+
+
+def renderer(collector: Collector) -> Callable[[], bytes]:
+    """The Prometheus page, made anew at each call."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return lambda: generate_latest(registry)
