@@ -210,8 +210,11 @@ class _Server(web.Server):
 class Runner(web.AppRunner):
     """Runs the application with its ceilings: headers in time, few enough connections."""
 
-    def __init__(self, app: web.Application) -> None:
-        super().__init__(app, access_log=None, handle_signals=False)
+    def __init__(self, app: web.Application, *, shutdown_timeout: float = 5.0) -> None:
+        """``shutdown_timeout``: seconds that open requests have to end when it is stopped."""
+        super().__init__(
+            app, access_log=None, handle_signals=False, shutdown_timeout=shutdown_timeout
+        )
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
