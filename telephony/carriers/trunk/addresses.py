@@ -46,6 +46,12 @@ class Addresses:
                 self._known.popitem(last=False)
         return found
 
+    def bind(self, peer: str) -> str:
+        """The address that sockets for talking with the peer are bound to."""
+        if not self._any:
+            return self._bound
+        return "::" if ":" in peer else "0.0.0.0"
+
     def _find(self, peer: str) -> str:
         if self._external and ":" not in peer and not is_near(peer):
             return self._external

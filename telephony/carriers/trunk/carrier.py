@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from random import Random
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import structlog
 
@@ -42,11 +42,11 @@ from telephony.carriers.trunk.gateways import TrunkCaps
 from telephony.carriers.trunk.identity import number_for_trunk
 from telephony.carriers.trunk.leg import Place, TrunkLeg
 from telephony.carriers.trunk.limits import SourceLimits
-from telephony.carriers.trunk.line import Digit, Line
+from telephony.carriers.trunk.line import Line
 from telephony.carriers.trunk.registrar import Registrar
 from telephony.carriers.trunk.registrations import Registrations, RegistrationStatus
 from telephony.carriers.trunk.targets import Silences, Wave, waves_of_phone, waves_of_trunk
-from telephony.carriers.trunk.voice import Engine, Voice, unusable
+from telephony.carriers.trunk.voice import Digit, Voice, unusable
 from telephony.sdp.address import AddressPolicy
 from telephony.sip.addresses import Source
 from telephony.sip.agent import AgentConfig, UserAgent
@@ -76,6 +76,10 @@ Take = Callable[[Offer, OfferedLeg], None]
 _Waves = Awaitable[Sequence[Wave]]
 
 
+if TYPE_CHECKING:
+    from telephony.media.engine import Engine
+
+
 class TrunkCarrier:
     """See :class:`telephony.calls.ports.Carrier`.
 
@@ -99,7 +103,9 @@ class TrunkCarrier:
         self._clock = clock
         self._rng = rng
         self._trace = trace
-        self._resolver = resolver
+        host = config.host
+        families = ("AAAA", "A") if host == "::" else ("AAAA",) if ":" in host else ("A",)
+        self._resolver = resolver or Resolver(rng, clock.monotonic, families=families)
         self._limits = SourceLimits(config.limits)
         self._registrar = Registrar(config.registrar)
         self._caps = TrunkCaps()
@@ -165,6 +171,7 @@ class TrunkCarrier:
             caps=self._caps,
             silences=Silences(),
             trace=self._trace,
+            host=addresses.towards,
             hostport=lambda peer: (
                 Uri("sip", host=addresses.towards(peer), port=self._bound[1]).hostport
             ),
@@ -311,7 +318,7 @@ class TrunkCarrier:
             self._turn_away(line, event, busy)
             return
         policy = self._policy(peer)
-        objection = unusable(event.offer, line.hostport(peer), policy)
+        objection = unusable(event.offer, line.host(peer), policy)
         if objection is not None:
             warning = f'{objection.warning} {line.hostport(peer)} "{objection.words}"'
             turned = Turned(objection.status, objection.words, (("Warning", warning),))
@@ -434,21 +441,17 @@ class TrunkCarrier:
         return AddressPolicy(loopback=is_loopback(peer), forbidden=own)
 
     def _voice(
-        self,
-        addresses: Addresses,
-        peer: str,
-        digit: Digit,
-        timeout: Callable[[], None],
-        info: Digit,
+        self, addresses: Addresses, peer: str, digit: Digit, timeout: Callable[[], None]
     ) -> Voice:
         return Voice(
             self._engine,
+            bind=addresses.bind(peer),
             advertised=addresses.towards(peer),
+            peer=peer,
             session_id=self._rng.getrandbits(40),
             policy=self._policy(peer),
             digit=digit,
             timeout=timeout,
-            info=info,
         )
 
     def _registrations_leaving(self) -> bool:

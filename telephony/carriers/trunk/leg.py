@@ -91,6 +91,7 @@ class TrunkLeg:
         self._state = LegState.NEW
         self._held = False
         self._picked_up = False
+        self._ending = False
         self._refer: tuple[str, Callable[[ReferResult], None]] | None = None
         self._refer_taken = False
         self._ringing: Timer | None = None
@@ -183,8 +184,10 @@ class TrunkLeg:
 
     def end(self, outcome: Outcome) -> None:
         """Refuse, cancel or hang up; ``LegEnded`` with this outcome before it returns."""
-        if self._state is LegState.ENDED:
+        if self._state is LegState.ENDED or self._ending:
             return
+        # What the agent reports from here on is the echo of our own order.
+        self._ending = True
         reason = causes.hangup_reason(outcome)
         order, now = self._line.driver.order, self._line.now
         if self._dialling is not None and not self._agent:
@@ -307,7 +310,7 @@ class TrunkLeg:
         if self._dialling is not None and session != self._session:
             self._dialling.on_sip(event)
             return
-        if self._state is LegState.ENDED:
+        if self._state is LegState.ENDED or self._ending:
             return
         match event:
             case SessionEnded():
@@ -445,20 +448,6 @@ class TrunkLeg:
             peer,
             lambda digit, duration_ms: self._digit(digit, duration_ms, "rfc4733"),
             self._media_timeout,
-            self._send_info,
-        )
-
-    def _send_info(self, digit: str, duration_ms: int) -> None:
-        """A key as INFO, for peers that negotiated no telephone-event."""
-        if self._agent is None or self._state is not LegState.ANSWERED:
-            return
-        body = f"Signal={digit}\r\nDuration={duration_ms}\r\n".encode()
-        self._line.driver.order(
-            self._agent.info,
-            self._session,
-            "application/dtmf-relay",
-            body,
-            now=self._line.now,
         )
 
     def _refer_to(self, to: str) -> str:

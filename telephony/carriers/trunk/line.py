@@ -14,7 +14,7 @@ from telephony.carriers.trunk.board import Board
 from telephony.carriers.trunk.config import TrunkConfig
 from telephony.carriers.trunk.gateways import TrunkCaps
 from telephony.carriers.trunk.targets import Silences
-from telephony.carriers.trunk.voice import NoSound, Voice
+from telephony.carriers.trunk.voice import Digit, NoSound, Voice
 from telephony.sip.addresses import Destination
 from telephony.sip.agent import UserAgent
 from telephony.sip.events import SipEvent
@@ -37,10 +37,6 @@ class SessionOwner(Protocol):
         ...
 
 
-Digit = Callable[[str, int], None]
-"""A key and its duration in ms."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Line:
     """Handed to each leg once. ``later`` and ``voice`` are the loop's and the engine's."""
@@ -53,11 +49,13 @@ class Line:
     caps: TrunkCaps
     silences: Silences
     trace: Trace
+    host: Callable[[str], str]
+    """Our address as a peer (a numeric host) is told it."""
     hostport: Callable[[str], str]
     """Our host and port as a peer (a numeric host) is told it."""
     later: Callable[[float, Callable[[], None]], Timer]
-    voice: Callable[[str, Digit, Callable[[], None], Digit], Voice]
-    """A leg's sound: peer, a key heard, media timed out, a key to be sent as INFO."""
+    voice: Callable[[str, Digit, Callable[[], None]], Voice]
+    """A leg's sound: its peer, a key was heard, media timed out."""
     silence: Media = field(default_factory=NoSound)
     sessions: dict[str, SessionOwner] = field(default_factory=dict)
 

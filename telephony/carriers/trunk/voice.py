@@ -5,43 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from telephony.base.errors import MediaFailed
+from telephony.base.errors import Busy, MediaFailed
 from telephony.calls.events import MediaQuality
 from telephony.calls.ports import Media, Played, Recorded, Sound
-from telephony.sdp.address import AddressPolicy
+from telephony.sdp.address import AddressPolicy, classify
 from telephony.sdp.exchange import Exchange
 from telephony.sdp.model import SdpError
 from telephony.sdp.offer_answer import LocalMedia, Negotiated, NotAcceptable, answer
 
+if TYPE_CHECKING:
+    from telephony.media.engine import Engine
+    from telephony.media.lane import Lane
+
 Digit = Callable[[str, int], None]
 """A key and its duration in ms."""
-
-
-class Lane(Media, Protocol):
-    """What a leg asks of its lane besides the sound orders of ``calls.ports.Media``."""
-
-    @property
-    def port(self) -> int:
-        """Our RTP port; RTCP is the next one."""
-        ...
-
-    def connect(self, agreed: Negotiated) -> None:
-        """Talk to that far end from now on, by these payload types and in this direction."""
-        ...
-
-    def close(self) -> MediaQuality:
-        """Give the ports back; what was counted."""
-        ...
-
-
-class Engine(Protocol):
-    """What a leg asks of the media engine."""
-
-    def open(self, host: str, *, digit: Digit, timeout: Callable[[], None], info: Digit) -> Lane:
-        """A lane that is told to peers as ``host``. Raises MediaFailed where none is free."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +52,32 @@ class Voice:
         self,
         engine: Engine,
         *,
+        bind: str,
         advertised: str,
+        peer: str,
         session_id: int,
         policy: AddressPolicy,
         digit: Digit,
         timeout: Callable[[], None],
-        info: Digit,
     ) -> None:
-        """``digit``: a key was heard. ``timeout``: no media. ``info``: send a key as INFO."""
+        """``bind``: the address RTP is bound to; ``advertised``: the one our SDP names.
+
+        ``peer``: the host that the signalling comes from. ``digit``: a key was heard.
+        ``timeout``: nothing was, for too long.
+        """
         self._engine = engine
+        self._bind = bind
         self._advertised = advertised
+        self._peer = peer
         self._session_id = session_id
         self._policy = policy
         self._digit = digit
         self._timeout = timeout
-        self._info = info
         self._lane: Lane | None = None
         self._exchange: Exchange | None = None
         self._first_offer = b""
         self._closed = False
+        self._connected: Negotiated | None = None
 
     @property
     def media(self) -> Media:
@@ -155,18 +141,37 @@ class Voice:
         if self._exchange is None:
             if self._closed:
                 raise MediaFailed("the leg has ended")
-            self._lane = self._engine.open(
-                self._advertised, digit=self._digit, timeout=self._timeout, info=self._info
-            )
+            try:
+                lane = self._engine.open(self._bind)
+            except Busy as busy:
+                raise MediaFailed(busy.message) from busy
+            lane.on_digit, lane.on_timeout = self._digit, self._timeout
+            self._lane = lane
             local = LocalMedia(
-                host=self._advertised, port=self._lane.port, session_id=self._session_id
+                host=self._advertised, port=lane.local_address[1], session_id=self._session_id
             )
             self._exchange = Exchange(local, self._policy)
         return self._exchange
 
     def _connect(self, agreed: Negotiated) -> None:
-        if self._lane is not None and not self._closed:
-            self._lane.connect(agreed)
+        # The same answer again (183, then 200) is no reason to listen for another source.
+        if self._lane is None or self._closed or agreed == self._connected:
+            return
+        self._connected = agreed
+        where = (agreed.remote_host, agreed.remote_port)
+        rtcp = (agreed.remote_host, agreed.remote_rtcp_port)
+        nowhere = agreed.remote_port == 0 or classify(agreed.remote_host).unspecified
+        self._lane.start(
+            remote=None if nowhere else where,
+            rtcp=rtcp if agreed.remote_rtcp_port and not nowhere else None,
+            payload_type=agreed.payload_type,
+            codec=agreed.codec,
+            dtmf_payload_type=agreed.dtmf_payload_type,
+            ptime_ms=agreed.ptime,
+            can_send=agreed.direction.sends,
+            can_receive=agreed.direction.receives,
+            trusted_ip=self._peer,
+        )
 
 
 class NoSound:
