@@ -245,22 +245,29 @@ def _engine(url: URL, config: DatabaseConfig) -> AsyncEngine:
 
 
 def _tune_sqlite(engine: AsyncEngine, config: DatabaseConfig) -> None:
+    pragmas = (
+        "journal_mode = WAL",
+        f"synchronous = {config.synchronous}",
+        f"busy_timeout = {int(config.busy_seconds * 1000)}",
+        "foreign_keys = ON",
+        "temp_store = MEMORY",
+        "cache_size = -16000",
+    )
+
     @sa.event.listens_for(engine.sync_engine, "connect")
     def connected(connection: Any, record: object) -> None:
         # The driver's own idea of transactions is switched off: it begins one only before the
         # first change, so that a read before it would make the write fail with SQLITE_BUSY.
         connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode = WAL",
-            f"synchronous = {config.synchronous}",
-            f"busy_timeout = {int(config.busy_seconds * 1000)}",
-            "foreign_keys = ON",
-            "temp_store = MEMORY",
-            "cache_size = -16000",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        try:
+            cursor = connection.cursor()
+            for pragma in pragmas:
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+        except BaseException:
+            # The pool has not seen it yet, and nobody else would end its thread.
+            connection.close()
+            raise
 
     @sa.event.listens_for(engine.sync_engine, "begin")
     def began(connection: sa.Connection) -> None:

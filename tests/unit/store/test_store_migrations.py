@@ -1,0 +1,100 @@
+"""Migrations make the tables, undo them, and refuse what they do not know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from telephony.base.errors import ConfigError
+from telephony.store import migrate
+from telephony.store.database import Database
+from telephony.store.tables import metadata
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/t.db"
+
+
+def schema(connection: sa.Connection) -> list[str]:
+    """Every statement that SQLite remembers, white space aside."""
+    rows = connection.execute(
+        sa.text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name != :own"),
+        {"own": "alembic_version"},
+    )
+    return sorted(" ".join(row.sql.replace('"', "").split()) for row in rows)
+
+
+async def test_the_migrations_make_exactly_the_tables(url: str) -> None:
+    database = Database(url)
+    await database.connect()
+
+    def compare(connection: sa.Connection) -> tuple[list[Any], list[str]]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return compare_metadata(context, metadata), schema(connection)
+
+    differences, made = await database.read(lambda c: c.run_sync(compare))
+    await database.close()
+    assert differences == []
+
+    engine = sa.create_engine("sqlite://")
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        assert made == schema(connection)
+    engine.dispose()
+
+
+async def test_down_leaves_nothing_and_up_again_works(url: str) -> None:
+    database = Database(url)
+    await database.connect()
+    await database.write(lambda c: migrate.downgrade(c, "base"))
+    assert await database.read(lambda c: c.run_sync(schema)) == []
+    assert await database.read(migrate.version) is None
+    await database.write(migrate.upgrade)
+    assert await database.read(migrate.version) == migrate.HEAD
+    await database.close()
+
+
+async def test_a_second_start_changes_nothing(url: str) -> None:
+    for _ in range(2):
+        database = Database(url)
+        await database.connect()
+        assert await database.read(migrate.version) == migrate.HEAD
+        await database.close()
+
+
+async def test_a_newer_database_is_refused_with_the_reason(url: str) -> None:
+    database = Database(url)
+    await database.connect()
+
+    async def age(connection: AsyncConnection) -> None:
+        await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+
+    await database.write(age)
+    await database.close()
+    with pytest.raises(ConfigError, match=r"9999.*newer"):
+        await Database(url).connect()
+
+
+def test_the_head_is_the_newest_script() -> None:
+    scripts = ScriptDirectory.from_config(migrate.alembic_config())
+    assert scripts.get_heads() == [migrate.HEAD]
+    assert {s.revision for s in scripts.walk_revisions()} == migrate.KNOWN
+
+
+def test_the_tables_can_be_written_for_postgresql() -> None:
+    dialect = postgresql.dialect()
+    for table in metadata.sorted_tables:
+        text = str(CreateTable(table).compile(dialect=dialect))
+        assert "TIMESTAMP WITH TIME ZONE" in text
+        for index in table.indexes:
+            assert "CREATE INDEX" in str(CreateIndex(index).compile(dialect=dialect))
