@@ -81,9 +81,9 @@ class _Door:
         self._deps = deps
         self._table = table
         self._authenticator = Authenticator(deps.keys, deps.clock, deps.secret_key)
-        self.guard = web.middleware(self._guard)
 
-    async def _guard(self, request: web.Request, handler: Next) -> web.StreamResponse:
+    @web.middleware
+    async def guard(self, request: web.Request, handler: Next) -> web.StreamResponse:
         """Errors as JSON, an id on every answer, CORS."""
         given = request.headers.get("X-Request-ID", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else self._deps.ids.make("req")
