@@ -77,9 +77,11 @@ class RtpEndpoint:
         self._pressed: asyncio.Future[None] | None = None
         self._keys = Receiver()
         self._started = False
+        self._closed = False
         self.host, self.port = "", 0
         self.frames: list[Frame] = []
         self.keys: list[Key] = []
+        self.key_sent_at: list[float] = []
         self.received = 0
         self.sent = 0
 
@@ -101,6 +103,9 @@ class RtpEndpoint:
                     continue
                 self._transport, self._rtcp = rtp, rtcp
                 self.host, self.port = host, port
+                if self._closed:
+                    # The call ended while its ports were being opened.
+                    await self.close()
                 return
             rtp.close()
         raise OSError("no pair of ports is free")
@@ -108,11 +113,12 @@ class RtpEndpoint:
     def start(self, towards: Towards) -> None:
         """Send there from now on; called again it changes course."""
         self._towards = towards
-        if self._task is None:
+        if self._task is None and not self._closed:
             self._task = asyncio.ensure_future(self._run())
 
     async def close(self) -> None:
         """Stop; what waits for playing or pressing is told."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -157,6 +163,8 @@ class RtpEndpoint:
             event = self._next_event()
             if event is not None and towards.dtmf_type is not None:
                 stamp = ((self._base or 0) + event.start * FRAME) & 0xFFFFFFFF
+                if event.marker:
+                    self.key_sent_at.append(time.monotonic())
                 self._send(towards.dtmf_type, stamp, event.payload, marker=event.marker)
             else:
                 encode = LAWS[towards.codec][0]

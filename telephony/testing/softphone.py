@@ -4,7 +4,7 @@ It has UDP ports of its own, so it may live in another process. One event loop, 
 
     async with Softphone("1000", "secret") as phone:
         await phone.register(("127.0.0.1", 5060))
-        call = phone.call("sip:front-desk@127.0.0.1:5060")
+        call = await phone.call("sip:front-desk@127.0.0.1:5060")
         await call.answered(10)
         await call.sound.press("1")
         call.hangup()

@@ -38,9 +38,13 @@ class Board:
         banned: Callable[[str, float], bool],
         dropped: Callable[[str, str, float], None],
         heard: Callable[[str], None],
+        closed: Callable[[int], None],
     ) -> None:
-        """``config`` makes the agent of an address. ``screen`` says why a request is met with
-        silence; ``dropped(host, reason, now)`` is told of it. ``heard(call_id)``: a response."""
+        """``config`` makes the agent of an address.
+
+        ``screen`` says why a request is met with silence, ``dropped(host, reason, now)`` is told
+        of it. ``heard(call_id)``: a response came. ``closed(flow)``: a connection is gone.
+        """
         self._config = config
         self._addresses = addresses
         self._rng = rng
@@ -49,6 +53,7 @@ class Board:
         self._banned = banned
         self._dropped = dropped
         self._heard = heard
+        self._closed = closed
         self._agents: dict[str, UserAgent] = {}
         self._trusted: list[str] = []
         self._default = addresses.default()
@@ -120,6 +125,7 @@ class Board:
     def flow_closed(self, flow: int, now: float) -> None:
         for agent in self._agents.values():
             agent.flow_closed(flow, now)
+        self._closed(flow)
 
     def resolved(self, token: str, destinations: Sequence[Destination], *, now: float) -> None:
         for agent in self._agents.values():

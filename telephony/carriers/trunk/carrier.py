@@ -150,6 +150,7 @@ class TrunkCarrier:
             banned=self._banned,
             dropped=self._dropped,
             heard=self._heard,
+            closed=self._registrar.flow_closed,
         )
         driver = SipDriver(
             # The driver uses the doors of an agent and nothing else; the board has them all.
@@ -351,12 +352,15 @@ class TrunkCarrier:
         self.refused[turned.status] += 1
         peer = event.source.address[0]
         line.refused(peer, turned.status, turned.reason)
-        if turned.status != 401:
+        # A stranger must not fill the log: one line a source and minute, the trace has them all.
+        count = None if turned.status == 401 else self._limits.due_log(peer, line.now)
+        if count is not None:
             log.info(
                 "trunk.refused",
                 peer=peer,
                 status=turned.status,
                 reason=turned.reason,
+                messages=count,
                 to=mask(event.request.request_uri.user or ""),
             )
         line.driver.order(
@@ -378,7 +382,8 @@ class TrunkCarrier:
         else:
             reply = self._registrar.register(found.user, event.request, event.source, line.now)
             status, reason, headers = reply.status, reply.reason, reply.headers
-            self._trust(line, peer)
+            if peer not in self._trusted:
+                self._trust(line, peer)
             if status != 200:
                 line.refused(peer, status, f"REGISTER: {reason or status}")
         line.driver.order(
@@ -397,12 +402,12 @@ class TrunkCarrier:
         reason = self._door.screen(request, source, now)
         if reason is None and self._line is not None:
             host = source.address[0]
-            if host not in self._trusted and self._door.exempt(host, now):
+            if host not in self._trusted and self._door.exempt(host):
                 self._trust(self._line, host)
         return reason
 
     def _banned(self, host: str, now: float) -> bool:
-        return self._limits.banned(host, now) and not self._door.exempt(host, now)
+        return self._limits.banned(host, now) and not self._door.exempt(host)
 
     def _heard(self, call_id: str) -> None:
         if self._line is not None:
@@ -415,7 +420,6 @@ class TrunkCarrier:
 
     def _trust(self, line: Line, host: str) -> None:
         """The agents' ceilings per source do not count trunks and phones."""
-        self._trusted.pop(host, None)
         self._trusted[host] = None
         if len(self._trusted) > MAX_TRUSTED:
             del self._trusted[next(iter(self._trusted))]

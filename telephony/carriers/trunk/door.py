@@ -25,19 +25,23 @@ refuses a replay.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from telephony.accounts.model import DEFAULT_ORGANIZATION, Phone, Trunk
 from telephony.accounts.ports import Directory
 from telephony.carriers.trunk import identity
-from telephony.carriers.trunk.config import TrunkConfig, is_loopback
+from telephony.carriers.trunk.config import TrunkConfig
 from telephony.carriers.trunk.limits import SourceLimits, Verdict, is_scanner_name
 from telephony.carriers.trunk.registrar import Registrar
 from telephony.sip.addresses import Source
 from telephony.sip.auth import DigestServer
 from telephony.sip.auth import Verdict as Proof
 from telephony.sip.message import Request
+
+OURSELVES = frozenset({"127.0.0.1", "::1"})
+MAX_KNOWN_HOSTS = 4096
+"""Sources of which it is remembered whose trunk they are: a look-up for each message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ class Door:
         self._limits = limits
         self._is_calling = is_calling
         self._accounts = _Accounts()
+        self._trunks: dict[str, tuple[Trunk, ...]] = {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -121,16 +126,17 @@ class Door:
             if trunk.username and trunk.password:
                 accounts.trunks.setdefault(trunk.username, trunk)
         self._accounts = accounts
+        self._trunks.clear()
         self._registrar.keep(accounts.phones)
 
     # -- before anything is read ----------------------------------------------------------------
 
-    def exempt(self, host: str, now: float) -> bool:
+    def exempt(self, host: str) -> bool:
         """Whether nothing is counted against this address."""
         return (
-            (self._config.loopback and is_loopback(host))
+            (self._config.loopback and host in OURSELVES)
             or bool(self._trunks_at(host))
-            or self._registrar.is_bound(host, now)
+            or self._registrar.is_bound(host)
         )
 
     def screen(self, request: Request, source: Source, now: float) -> str | None:
@@ -142,7 +148,7 @@ class Door:
             return "scanner"
         if self._limits.banned(host, now):
             return "banned"
-        if self.exempt(host, now) or (request.to_tag and self._is_calling(host)):
+        if self.exempt(host) or (request.to_tag and self._is_calling(host)):
             return None
         if request.method in ("ACK", "CANCEL"):
             # They belong to a request that was counted, and get no answer that could be a gain.
@@ -227,14 +233,21 @@ class Door:
     def _unproven(self, stale: bool, reason: str, host: str, now: float) -> Turned:
         if stale:
             return self._challenge(host, now, stale=True)
-        if not self.exempt(host, now):
+        if not self.exempt(host):
             self._limits.wrong_password(host, now)
         return Turned(403, reason)
 
-    def _trunks_at(self, host: str) -> list[Trunk]:
-        return [t for t in self._directory.trunks() if t.allowed_sources and t.allows(host)]
+    def _trunks_at(self, host: str) -> tuple[Trunk, ...]:
+        found = self._trunks.get(host)
+        if found is None:
+            trunks = self._directory.trunks()
+            found = tuple(t for t in trunks if t.allowed_sources and t.allows(host))
+            if len(self._trunks) >= MAX_KNOWN_HOSTS:
+                self._trunks.clear()
+            self._trunks[host] = found
+        return found
 
-    def _which(self, request: Request, trunks: list[Trunk]) -> Trunk:
+    def _which(self, request: Request, trunks: Sequence[Trunk]) -> Trunk:
         """Of several trunks behind one address, the one that the dialled number is on."""
         for trunk in trunks:
             number = self._directory.number(identity.dialled_by_trunk(request, trunk))

@@ -494,7 +494,12 @@ def invitation(
         extra.append(("Privacy", "id"))
     credentials = _credentials(trunk)
     return Invitation(
-        from_, f"<{target.uri}>", tuple(extra), credentials, trunk.username or said, body
+        from_,
+        f"<{target.uri.partition(';')[0]}>",
+        tuple(extra),
+        credentials,
+        trunk.username or said,
+        body,
     )
 
 

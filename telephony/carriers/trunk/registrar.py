@@ -9,6 +9,7 @@ a third party by registering its address.
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -51,14 +52,16 @@ class Binding:
     @property
     def destination(self) -> Destination:
         """Where a request to it goes: its own Contact where that is honest, else its source."""
-        source = self.source
+        source, uri = self.source, self.contact.uri
+        address = (source.address[0], uri.port or 5060) if self.honest else source.address
+        return Destination(address, source.transport, source.flow)
+
+    @property
+    def honest(self) -> bool:
+        """Whether the Contact names the place that the REGISTER came from."""
         uri = self.contact.uri
-        if source.reliable:
-            return Destination(source.address, source.transport, source.flow)
-        honest = _same_host(uri.host, source.address[0])
-        if honest and (uri.param("transport") or "udp").lower() == "udp":
-            return Destination((source.address[0], uri.port or 5060), source.transport)
-        return Destination(source.address, source.transport)
+        transport = (uri.param("transport") or "udp").upper()
+        return transport == self.source.transport and _same_host(uri.host, self.source.address[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,11 @@ class Registrar:
     def __init__(self, config: RegistrarConfig | None = None) -> None:
         self._config = config or RegistrarConfig()
         self._users: dict[str, list[Binding]] = {}
+        self._hosts: Counter[str] = Counter()
+        self._count = 0
 
     def __len__(self) -> int:
-        return sum(len(b) for b in self._users.values())
+        return self._count
 
     def register(self, user: str, request: Request, source: Source, now: float) -> Reply:
         """Do what a REGISTER of the proven ``user`` asks; nothing is done unless all of it is."""
@@ -123,30 +128,23 @@ class Registrar:
         known = frozenset(users)
         gone = [user for user in self._users if user not in known]
         for user in gone:
-            del self._users[user]
+            self._store(user, [])
         return gone
 
     def flow_closed(self, flow: int) -> None:
         """A connection is gone: behind a NAT its phone cannot be reached until it comes back."""
         for user, found in list(self._users.items()):
-            self._store(user, [b for b in found if b.source.flow != flow])
+            if any(b.source.flow == flow for b in found):
+                self._store(user, [b for b in found if b.source.flow != flow or b.honest])
 
     def expire(self, now: float) -> None:
         """Forget what ran out."""
         for user in list(self._users):
             self._live(user, now)
 
-    def hosts(self) -> frozenset[str]:
-        """The numeric hosts of all bindings."""
-        return frozenset(b.source.address[0] for found in self._users.values() for b in found)
-
-    def is_bound(self, host: str, now: float) -> bool:
-        """Whether a phone is registered from this numeric host."""
-        return any(
-            b.source.address[0] == host and b.expires_at > now
-            for found in self._users.values()
-            for b in found
-        )
+    def is_bound(self, host: str) -> bool:
+        """Whether a phone is registered from this numeric host (or was until just now)."""
+        return self._hosts[host] > 0
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -156,10 +154,16 @@ class Registrar:
         return found
 
     def _store(self, user: str, found: list[Binding]) -> None:
+        before = self._users.pop(user, [])
         if found:
             self._users[user] = found
-        else:
-            self._users.pop(user, None)
+        if found != before:
+            self._count += len(found) - len(before)
+            self._hosts.subtract(b.source.address[0] for b in before)
+            self._hosts.update(b.source.address[0] for b in found)
+            for binding in before:
+                if self._hosts[binding.source.address[0]] <= 0:
+                    del self._hosts[binding.source.address[0]]
 
     def _seconds(self, contact: NameAddr, request: Request) -> int:
         """RFC 3261 §10.3 step 7; what is no number counts as not there (§20.10, §20.19)."""

@@ -326,6 +326,7 @@ def _as_register(request: Request) -> Request:
 def test_a_flood_is_met_with_silence_but_not_from_trunks_phones_or_ourselves() -> None:
     house = House()
     house.book.trunk_list = [trunk(allowed_sources=("203.0.113.1",))]
+    house.door.refresh()
     for _ in range(16):
         assert house.door.screen(invite(), source("203.0.113.9"), 0.0) is None
     assert house.door.screen(invite(), source("203.0.113.9"), 0.0) == "banned"
@@ -334,6 +335,9 @@ def test_a_flood_is_met_with_silence_but_not_from_trunks_phones_or_ourselves() -
     local = House("127.0.0.1")
     for _ in range(50):
         assert local.door.screen(invite(), source("127.0.0.1"), 0.0) is None
+    for _ in range(16):
+        assert local.door.screen(invite(), source("127.0.0.2"), 0.0) is None
+    assert local.door.screen(invite(), source("127.0.0.2"), 0.0) == "banned"
 
 
 def test_scanners_get_no_answer_at_all() -> None:

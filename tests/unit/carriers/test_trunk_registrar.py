@@ -45,11 +45,12 @@ def test_a_phone_logs_in_is_found_and_leaves() -> None:
     assert contacts(reply) == ["<sip:1000@192.0.2.9:5062>;expires=600"]
     (binding,) = registrar.bindings("1000", 599.0)
     assert binding.destination == Destination(("192.0.2.9", 5062), "UDP")
-    assert registrar.is_bound("192.0.2.9", 10.0)
+    assert registrar.is_bound("192.0.2.9")
     gone = register("<sip:1000@192.0.2.9:5062>;expires=0", cseq=2)
     assert contacts(registrar.register("1000", gone, HERE, 1.0)) == []
     assert registrar.bindings("1000", 1.0) == []
     assert len(registrar) == 0
+    assert not registrar.is_bound("192.0.2.9")
 
 
 def test_a_binding_runs_out() -> None:
@@ -132,12 +133,24 @@ def test_a_binding_cannot_be_pointed_at_a_third_party() -> None:
     assert binding.destination == Destination(("192.0.2.9", 5062), "UDP")
 
 
-def test_tcp_is_reached_by_its_connection_and_lost_with_it() -> None:
+def test_tcp_is_reached_by_its_connection() -> None:
     registrar = Registrar()
     source = Source(("192.0.2.9", 40000), "TCP", ("192.0.2.1", 5060), 7)
     registrar.register("1000", register("<sip:1000@192.0.2.9:5062;transport=tcp>"), source, 0.0)
     (binding,) = registrar.bindings("1000", 0.0)
+    assert binding.destination == Destination(("192.0.2.9", 5062), "TCP", 7)
+    registrar.flow_closed(7)
+    assert registrar.bindings("1000", 0.0)
+
+
+def test_behind_a_nat_a_lost_connection_is_a_lost_binding() -> None:
+    registrar = Registrar()
+    source = Source(("192.0.2.9", 40000), "TCP", ("192.0.2.1", 5060), 7)
+    registrar.register("1000", register("<sip:1000@10.0.0.5:5062;transport=tcp>"), source, 0.0)
+    (binding,) = registrar.bindings("1000", 0.0)
     assert binding.destination == Destination(("192.0.2.9", 40000), "TCP", 7)
+    registrar.flow_closed(8)
+    assert registrar.bindings("1000", 0.0)
     registrar.flow_closed(7)
     assert registrar.bindings("1000", 0.0) == []
 
