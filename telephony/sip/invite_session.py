@@ -279,8 +279,11 @@ class InviteSession:
         self.layer.request(request, transaction.destination, quiet, now, via=invite.top_via)
 
     def gone(self, status: int, reason: str, now: float, message: Response | None = None) -> None:
-        """The peer does not know the dialog any more, or is not there (RFC 3261 §12.2.1.2)."""
-        if not self.ended:
+        """The peer does not know the dialog any more, or is not there (RFC 3261 §12.2.1.2).
+
+        Before the answer it is only an early dialog that is gone: the INVITE tells the end.
+        """
+        if self.established and not self.ended:
             ending = Ending(EndKind.GONE, By.NETWORK, status, reason, answered=True)
             self._send_bye(self.dialog, (), now)
             self.finish(ending, message, now)
@@ -316,8 +319,9 @@ class InviteSession:
             self.core.alarm(self, "bury", now + self.core.timers.timeout)
             return
         # A re-INVITE whose final response was lost with the dialog would wait for ever.
-        for exchange in self._exchanges:
-            exchange.stop()
+        for exchange in (*self._exchanges, *((invite,) if invite is not None else ())):
+            if not exchange.finished:
+                exchange.stop()
         self.core.silence(self, "bury")
         self._buried(self)
 

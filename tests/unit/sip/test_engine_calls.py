@@ -891,3 +891,22 @@ def test_a_refer_without_target_gets_400() -> None:
     peer.request("REFER")
     assert peer.words() == ["400"]
     assert not peer.of(ReferReceived)
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_an_early_dialog_that_is_gone_does_not_end_the_call(ours: bool) -> None:
+    peer = new_peer()
+    if ours:
+        session = call_out(peer)
+        peer.reply(peer.last_request("INVITE"), 180)
+    else:
+        session = call_in(peer)
+        peer.agent.provisional(session, 180, now=peer.now)
+    peer.agent.info(session, "text/plain", b"x", now=peer.now)
+    peer.reply(peer.last_request("INFO"), 481)
+    assert not peer.of(SessionEnded)
+    if ours:
+        peer.reply(peer.last_request("INVITE"), 486)
+    else:
+        assert peer.agent.reject(session, 486, now=peer.now)
+    settle(peer)
