@@ -1,4 +1,4 @@
-"""The network in memory: it must lose, double and reorder as it was told, and the same way twice."""
+"""The network in memory: it loses, doubles and reorders as it was told, the same way twice."""
 
 from __future__ import annotations
 
