@@ -92,6 +92,7 @@ class Engine:
         if self._loop is None:
             return
         self._bank.close_all()
+        self._deliver(self._bank.take_facts())
         if self._timer is not None:
             self._timer.cancel()
         loop, self._loop = self._loop, None
