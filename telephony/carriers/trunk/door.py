@@ -25,6 +25,7 @@ refuses a replay.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -39,6 +40,11 @@ from telephony.sip.auth import DigestServer
 from telephony.sip.auth import Verdict as Proof
 from telephony.sip.message import Request
 
+# Deviation: RFC 7616 §3.7 and RFC 8760 §2.3 let a challenge name several algorithms, and a client
+# pass over those it does not know. libre before version 3 gives up at the first unknown one,
+# wherever it stands, so its phones are offered MD5 alone. Nobody is weakened by it: MD5 answers
+# are taken from everybody who prefers them.
+MD5_ONLY = re.compile(r"baresip v[012]\.", re.IGNORECASE)
 OURSELVES = frozenset({"127.0.0.1", "::1"})
 MAX_KNOWN_HOSTS = 4096
 """Sources of which it is remembered whose trunk they are: a look-up for each message."""
@@ -173,20 +179,20 @@ class Door:
         if trunks and not self._is_phone_at(request, source, now):
             return self._trunk(request, self._which(request, trunks), proven=False)
         if verdict.username:
-            return self._unproven(verdict.stale, verdict.reason, host, now)
+            return self._unproven(request, verdict, host, now)
         return self._without_credentials(request, source, now)
 
     def _without_credentials(self, request: Request, source: Source, now: float) -> Party | Turned:
         host = source.address[0]
         anybody = bool(self._accounts.phones or self._accounts.trunks)
         if not (self._config.loopback or self._config.accept_strangers):
-            return self._challenge(host, now) if anybody else Turned(403, "stranger")
+            return self._challenge(request, host, now) if anybody else Turned(403, "stranger")
         stranger = self._stranger(request)
         digits = identity.looks_like_number(stranger.dialled)
         if anybody and (digits or self._is_phone_at(request, source, now)):
-            return self._challenge(host, now)
+            return self._challenge(request, host, now)
         if self._config.loopback and stranger.dialled in self._accounts.phones:
-            return self._challenge(host, now)
+            return self._challenge(request, host, now)
         if digits:
             return Turned(403, "stranger dials a number")
         return stranger
@@ -212,8 +218,8 @@ class Door:
             self._limits.forgive(host)
             return phone
         if verdict.username:
-            return self._unproven(verdict.stale, verdict.reason, host, now)
-        return self._challenge(host, now)
+            return self._unproven(request, verdict, host, now)
+        return self._challenge(request, host, now)
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -226,16 +232,18 @@ class Door:
             rows, request.method, self._accounts.password, now, source=host, body=request.body
         )
 
-    def _challenge(self, host: str, now: float, *, stale: bool = False) -> Turned:
+    def _challenge(self, request: Request, host: str, now: float, *, stale: bool = False) -> Turned:
         rows = self._digest.challenges(now, source=host, stale=stale)
+        if MD5_ONLY.match(request.user_agent):
+            rows = [row for row in rows if "algorithm=MD5" in row] or rows
         return Turned(401, "challenged", tuple(("WWW-Authenticate", row) for row in rows))
 
-    def _unproven(self, stale: bool, reason: str, host: str, now: float) -> Turned:
-        if stale:
-            return self._challenge(host, now, stale=True)
+    def _unproven(self, request: Request, verdict: Proof, host: str, now: float) -> Turned:
+        if verdict.stale:
+            return self._challenge(request, host, now, stale=True)
         if not self.exempt(host):
             self._limits.wrong_password(host, now)
-        return Turned(403, reason)
+        return Turned(403, verdict.reason)
 
     def _trunks_at(self, host: str) -> tuple[Trunk, ...]:
         found = self._trunks.get(host)

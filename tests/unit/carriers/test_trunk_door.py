@@ -264,6 +264,18 @@ def _fresh(house: House) -> House:
     return made
 
 
+def test_both_algorithms_are_offered_the_best_first_save_to_those_who_stumble_over_it() -> None:
+    house = House()
+    house.book.phone_list = [phone()]
+    rows = turned(house.ask(invite())).headers
+    assert ["SHA-256" in value for _, value in rows] == [True, False]
+    old = invite("front-desk", "1000", "User-Agent: baresip v1.0.0 (x86_64/linux)")
+    (row,) = turned(house.ask(old)).headers
+    assert "algorithm=MD5" in row[1]
+    new = invite("front-desk", "1000", "User-Agent: baresip v3.10.0 (x86_64/linux)")
+    assert len(turned(house.ask(new)).headers) == 2
+
+
 # -- strangers --------------------------------------------------------------------------------
 
 
