@@ -258,7 +258,8 @@ class ReferEnded:
     """Our REFER has come to its end, exactly once each.
 
     ``status`` is the last one told: 2xx for success, the refusal, 408 when the REFER or its
-    NOTIFYs stayed out, 202 when the peer ended the subscription without telling.
+    NOTIFYs stayed out, 202 when the peer ended the subscription without telling. When the session
+    ends first it is what was told until then (202, 100, 180 ...), 487 when that was nothing.
     """
 
     session: str

@@ -7,13 +7,12 @@ import random
 import pytest
 
 from telephony.base.trace import Action
-from telephony.sip import core, offers, referrals
+from telephony.sip import core
 from telephony.sip.agent import AgentConfig, Destination, Source, UserAgent
 from telephony.sip.events import InviteReceived, Progress, ReferReceived, SessionEnded
 from telephony.sip.limits import (
     MAX_FORKED_2XX,
     MAX_FORKS,
-    MAX_GLARE_RETRIES,
     MAX_PROVISIONALS,
     MAX_REFERS_PER_SESSION,
     MAX_TRANSACTIONS_PER_SOURCE,
@@ -191,12 +190,6 @@ def test_alarms_forget_what_was_replaced() -> None:
     alarms.cancel((owner, "a"))
     assert alarms.next() is None
     assert alarms.pop(2000.0) is None
-
-
-def test_constants_agree_with_the_rfc() -> None:
-    assert offers.MAX_RETRY_AFTER == 10
-    assert MAX_GLARE_RETRIES == 5
-    assert referrals.FIRST_NOTIFY_SECONDS >= 32
 
 
 def test_a_message_from_a_source_that_does_not_match_its_text_is_answered_to_the_source() -> None:

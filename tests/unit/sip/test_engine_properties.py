@@ -238,12 +238,13 @@ Conversation.TestCase.settings = settings(
     max_examples=60,
     stateful_step_count=40,
     deadline=None,
+    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 TestConversation = Conversation.TestCase
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(
     which=st.integers(0, len(VECTORS) - 1),
     edits=st.lists(
