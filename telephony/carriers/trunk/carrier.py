@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import structlog
 
@@ -47,6 +47,7 @@ from telephony.carriers.trunk.registrar import Registrar
 from telephony.carriers.trunk.registrations import Registrations, RegistrationStatus
 from telephony.carriers.trunk.targets import Silences, Wave, waves_of_phone, waves_of_trunk
 from telephony.carriers.trunk.voice import Digit, Voice, unusable
+from telephony.media.engine import Engine
 from telephony.sdp.address import AddressPolicy
 from telephony.sip.addresses import Source
 from telephony.sip.agent import AgentConfig, UserAgent
@@ -74,10 +75,6 @@ FLUSH_SECONDS = 0.05
 
 Take = Callable[[Offer, OfferedLeg], None]
 _Waves = Awaitable[Sequence[Wave]]
-
-
-if TYPE_CHECKING:
-    from telephony.media.engine import Engine
 
 
 class TrunkCarrier:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from telephony.base.errors import Busy, MediaFailed
 from telephony.calls.events import MediaQuality
 from telephony.calls.ports import Media, Played, Recorded, Sound
+from telephony.media.engine import Engine
+from telephony.media.lane import Lane
 from telephony.sdp.address import AddressPolicy, classify
 from telephony.sdp.exchange import Exchange
 from telephony.sdp.model import SdpError
 from telephony.sdp.offer_answer import LocalMedia, Negotiated, NotAcceptable, answer
-
-if TYPE_CHECKING:
-    from telephony.media.engine import Engine
-    from telephony.media.lane import Lane
 
 Digit = Callable[[str, int], None]
 """A key and its duration in ms."""
