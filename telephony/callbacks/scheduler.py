@@ -131,9 +131,8 @@ class Scheduler:
         await self._close_abandoned()
         while not self._closing:
             claimed = await self._queue.claim(self._clock.now(), self._config.lease_seconds)
-            if claimed is None:
+            if claimed is None or not await self._carry_out(claimed):
                 break
-            await self._carry_out(claimed)
         return await self._queue.next_due()
 
     async def _close_abandoned(self) -> None:
@@ -141,25 +140,28 @@ class Scheduler:
             log.warning("a callback was interrupted", callback=callback.id)
             await self._settle(callback, CallbackStatus.FAILED, Cause.INTERRUPTED.value)
 
-    async def _carry_out(self, callback: Callback) -> None:
+    async def _carry_out(self, callback: Callback) -> bool:
+        """Whether the callback was dialed, or closed as one that cannot be. False: the lease
+        was lost, which is for the next round, as what lost it may well go on."""
         session = self._ids.call()
         try:
             await self._surely(lambda: self._queue.attempt(callback, session, self._clock.now()))
         except Conflict:
             log.warning("a callback's lease ran out before it was dialed", callback=callback.id)
-            return
+            return False
         log.info("dialing a callback", callback=callback.id, to=mask(callback.to_number))
         try:
             await self._dial(callback, session)
         except TelephonyError as error:
-            log.warning("a callback could not be dialed", callback=callback.id, error=str(error))
+            log.warning("a callback could not be dialed", callback=callback.id, cause=error.code)
             await self._settle(callback, CallbackStatus.FAILED, _cause(error))
-            return
+            return True
         except Exception:
             log.exception("dialing a callback met a fault", callback=callback.id)
             await self._settle(callback, CallbackStatus.FAILED, Cause.INTERNAL.value)
-            return
+            return True
         await self._settle(callback, CallbackStatus.DISPATCHED, None)
+        return True
 
     async def _settle(self, callback: Callback, status: CallbackStatus, cause: str | None) -> None:
         try:

@@ -24,6 +24,7 @@ class Idempotency:
     def __init__(self, database: Database, holder: str = "node") -> None:
         self._database = database
         self._holder = holder
+        self._freeing: set[asyncio.Task[None]] = set()
 
     async def recover(self) -> int:
         """At the start: free the keys whose requests died with this process's last life."""
@@ -98,7 +99,9 @@ class Idempotency:
 
     def _unwanted(self, done: asyncio.Task[Answer | None], organization: str, key: str) -> None:
         if not done.cancelled() and done.exception() is None and done.result() is None:
-            self._freeing = asyncio.ensure_future(self._free(organization, key))
+            task = asyncio.ensure_future(self._free(organization, key))
+            self._freeing.add(task)
+            task.add_done_callback(self._freeing.discard)
 
     async def _free(self, organization: str, key: str) -> None:
         try:
