@@ -400,6 +400,49 @@ async def test_caps_of_a_trunk(house: House) -> None:
         assert home.carrier.admits("tr_main") is None
 
 
+async def test_a_full_trunk_takes_no_call_in(house: House) -> None:
+    home = await house(host="0.0.0.0")
+    home.book.add_trunk(gateways=("127.0.0.1",), allowed_sources=("127.0.0.0/8",), max_calls=1)
+    home.when_taken = lambda caught: caught.leg.answer()
+    async with Softphone("gw") as far:
+        first = await far.call(home.uri("+12025550123"))
+        await first.answered()
+        assert home.caught[0].offer.event.trunk == "tr_main"
+        second = await far.call(home.uri("+12025550123"))
+        ending = await second.ended()
+        assert (ending.status, ending.retry_after) == (503, 5)
+        first.hangup()
+        await home.caught[0].until("LegEnded")
+        third = await far.call(home.uri("+12025550124"))
+        await third.answered()
+        third.hangup()
+        await home.caught[1].until("LegEnded")
+    assert len(home.caught) == 2
+
+
+@pytest.mark.parametrize("bound", ["::1", "::"])
+async def test_calls_over_ipv6(house: House, bound: str) -> None:
+    home = await house(host=bound, accept_strangers=True)
+    home.when_taken = lambda caught: caught.leg.answer()
+    port = home.carrier.address[1]
+    async with Softphone(host="::1") as phone:
+        call = await phone.call(f"sip:front-desk@[::1]:{port}")
+        await call.answered()
+        assert call.agreed is not None
+        assert call.agreed.remote_host == "::1"
+        caught = home.caught[0]
+        caught.leg.end(Outcome.completed(EndedBy.SERVICE))
+        assert (await call.ended()).kind is EndKind.BYE
+    if bound == "::":
+        async with Softphone() as phone:
+            call = await phone.call(f"sip:front-desk@127.0.0.1:{port}")
+            await call.answered()
+            assert call.agreed is not None
+            assert call.agreed.remote_host == "127.0.0.1"
+            call.hangup()
+            await home.caught[1].until("LegEnded")
+
+
 async def test_an_answer_without_a_codec_of_ours_is_hung_up(house: House) -> None:
     home = await house()
     async with Softphone("gw") as far:

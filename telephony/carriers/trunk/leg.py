@@ -23,7 +23,7 @@ from telephony.calls.events import (
     LegRinging,
     LegUnheld,
 )
-from telephony.calls.outcome import Cause, Outcome
+from telephony.calls.outcome import Cause, Outcome, Status
 from telephony.calls.ports import DialRequest, Emit, Media, ReferResult
 from telephony.calls.state import Direction, LegState
 from telephony.carriers.trunk import causes, identity
@@ -338,6 +338,9 @@ class TrunkLeg:
     def _session_ended(self, event: SessionEnded) -> None:
         ending = event.ending
         outcome = causes.outcome_of(ending, inbound=self._request is None)
+        if outcome.status is Status.ENDED and self._state is not LegState.ANSWERED:
+            # Our 200 was never acknowledged, and nobody was told of an answer.
+            outcome = Outcome.failed(Cause.NETWORK, outcome.sip_status)
         self._finish(outcome)
 
     def _confirmed(self, event: SessionConfirmed) -> None:
