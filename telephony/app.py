@@ -16,12 +16,11 @@ from pathlib import Path
 
 import structlog
 from aiohttp import web
-from pydantic import SecretStr
 
 from telephony.accounts.keys import digest_key, hint, is_live, make_pepper, make_secret
 from telephony.accounts.model import DEFAULT_ORGANIZATION, Key
 from telephony.api.deps import Deps
-from telephony.api.server import build
+from telephony.api.server import Runner, build
 from telephony.base.errors import ConfigError, MediaFailed, SpeechUnavailable
 from telephony.base.ids import Ids
 from telephony.base.trace import Trace
@@ -32,7 +31,7 @@ from telephony.ivr.load import load_all
 from telephony.ivr.model import Dialplan
 from telephony.media.config import MediaConfig, descriptors_needed
 from telephony.media.engine import Engine
-from telephony.media.recording import salvage
+from telephony.media.salvage import salvage
 from telephony.metrics import Collector, renderer
 from telephony.rooms.local import LocalRooms
 from telephony.settings import Settings, ensure_secret
@@ -45,6 +44,9 @@ from telephony.switchboard.recover import recover
 from telephony.switchboard.switchboard import Switchboard
 
 log = structlog.get_logger("telephony")
+
+
+SHIPPED_DIALPLANS = Path(__file__).parent / "dialplans"
 
 
 class SystemClock:
@@ -95,7 +97,7 @@ class App:
     async def _start(self) -> None:
         settings = self.settings
         raise_descriptors(settings.max_calls)
-        folder = settings.dialplan_dir
+        folder = settings.dialplans or SHIPPED_DIALPLANS
         dialplans = load_dialplans(folder)
         if settings.default_dialplan and settings.default_dialplan not in dialplans:
             raise ConfigError(
@@ -103,14 +105,14 @@ class App:
                 field="default_dialplan",
             )
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        secret = _plain(settings.secret_key) or ensure_secret(settings.data_dir)
+        secret = settings.secret_key or ensure_secret(settings.data_dir)
 
         # The store first: nothing is admitted whose record has no place to go.
         now = self.clock.now()
         files = FileRows(
-            trunks=settings.trunk_rows(now),
-            phones=settings.phone_rows(now),
-            numbers=settings.number_rows(now),
+            trunks=settings.file_trunks(now),
+            phones=settings.file_phones(now),
+            numbers=settings.file_numbers(now),
         )
         self.store = await Store.open(settings.database, secret, files)
         self._stack.push_async_callback(self.store.close)
@@ -205,9 +207,7 @@ class App:
             metrics=renderer(collector),
             nudge=self.scheduler.nudge,
         )
-        self._runner = web.AppRunner(
-            build(deps), access_log=None, handle_signals=False, shutdown_timeout=5.0
-        )
+        self._runner = Runner(build(deps), shutdown_timeout=5.0)
         await self._runner.setup()
         self._stack.push_async_callback(self._runner.cleanup)
         site = web.TCPSite(self._runner, settings.api_host, settings.api_port)
@@ -222,7 +222,7 @@ class App:
 
     async def _first_key(self, secret: str) -> None:
         """The bootstrap key of the settings, or one that is made and shown once."""
-        wanted = _plain(self.settings.api_key)
+        wanted = self.settings.api_key
         if wanted is None and await self.store.keys.find():
             return
         text = wanted or make_secret(self.rng)
@@ -301,10 +301,6 @@ class App:
             # Shown once, on the terminal and never in the log: it is kept only as a digest.
             sys.stderr.write(f"\nAPI key (shown once, keep it): {self._made_key}\n\n")
             sys.stderr.flush()
-
-
-def _plain(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
 
 
 def media_config(settings: Settings) -> MediaConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -16,6 +17,7 @@ from telephony.base.trace import Trace
 from telephony.carriers.trunk.carrier import TrunkCarrier
 from telephony.carriers.trunk.registrations import RegistrationState
 from telephony.media.engine import Engine
+from telephony.media.stats import BOUNDS_MS, Histogram
 from telephony.switchboard.journal import Journal
 from telephony.switchboard.switchboard import Switchboard
 
@@ -69,7 +71,9 @@ class Collector:
             "telephony_trunk_registered", "1 while registered with a trunk", labels=["trunk"]
         )
         for state in self._carrier.status():
-            registrations.add_metric([state.trunk], float(state.state is RegistrationState.REGISTERED))
+            registrations.add_metric(
+                [state.trunk], float(state.state is RegistrationState.REGISTERED)
+            )
         yield registrations
 
     def _media(self) -> Iterator[Metric]:
@@ -82,7 +86,7 @@ class Collector:
             ("telephony_media_lateness_seconds", "How late ticks start", stats.lateness),
         ):
             family = HistogramMetricFamily(name, words)
-            family.add_metric([], histogram.cumulative(), sum_value=histogram.total)
+            family.add_metric([], _buckets(histogram), sum_value=histogram.sum_ms / 1000)
             yield family
 
 
@@ -99,6 +103,13 @@ def _counter(
     for key, count in value:
         family.add_metric([key], count)
     return family
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    """Cumulative counts by upper bound in seconds, as Prometheus has them."""
+    counts = list(accumulate(histogram.counts))
+    bounds = [str(ms / 1000) for ms in BOUNDS_MS] + ["+Inf"]
+    return list(zip(bounds, counts, strict=True))
 
 
 def renderer(collector: Collector) -> Callable[[], bytes]:

@@ -14,6 +14,7 @@ import structlog
 from telephony.accounts.routing import choose_trunk
 from telephony.base.errors import BadInput, Conflict, StoreUnavailable, TelephonyError
 from telephony.base.ids import phone_identity
+from telephony.base.number import is_e164
 from telephony.calls import commands as c
 from telephony.calls import events as e
 from telephony.calls.callback import Callback
@@ -314,7 +315,8 @@ class Executor:
             id=self._kit.ids.make("cb"),
             organization=call.organization,
             to_number=order.to,
-            from_number=order.from_number or call.to_number or None,
+            # What was dialled is a caller id only where it is a number of ours.
+            from_number=order.from_number or (call.to_number if is_e164(call.to_number) else None),
             scheduled_at=order.at,
             created_at=now,
             updated_at=now,

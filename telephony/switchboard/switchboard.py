@@ -301,16 +301,20 @@ class Switchboard:
                 await self._empty.wait()
         except TimeoutError:
             pass
-        left = list(self._sessions.values())
-        for session in left:
-            session.end(EndedBy.SERVICE)
+        left = self.end_all()
         if left:
             try:
                 async with asyncio.timeout(self._kit.config.teardown_seconds * 2):
                     await self._empty.wait()
             except TimeoutError:
                 log.error("calls did not end in time", calls=len(self._sessions))
-        return len(left)
+        return left
+
+    def end_all(self) -> int:
+        """End every live call now. Returns how many there were."""
+        for session in self._sessions.values():
+            session.end(EndedBy.SERVICE)
+        return len(self._sessions)
 
     # --- one task a call -------------------------------------------------------------------
 

@@ -20,10 +20,15 @@ from telephony.testing.audio import tone
 from telephony.testing.softphone import PhoneCall, Softphone
 from telephony.testing.words import recognise
 
-GREETING = "hello and thank you for calling you have reached the front desk this call is recorded"
-HOURS = "our opening hours are monday to friday nine to five on saturday and sunday we are closed"
-LEAVE = "please leave your message after the tone and press hash when you have finished"
-THANKS = "thank you your message has been saved goodbye"
+GREETING = (
+    "Hello, and thank you for calling. You have reached the front desk. This call is recorded. "
+    "You may press a key at any time to make your choice."
+)
+HOURS = (
+    "Our opening hours are Monday to Friday, nine to five. On Saturday and Sunday we are closed."
+)
+LEAVE = "Please leave your message after the tone, and press hash when you have finished."
+THANKS = "Thank you. Your message has been saved. Goodbye."
 PHRASES = [GREETING, HOURS, LEAVE, THANKS]
 
 LOUD_DBM0 = -35.0
@@ -87,7 +92,7 @@ async def understood(call: PhoneCall, step: str, wanted: str, since: float, unti
     except SpeechUnavailable as error:
         raise Missed(step, f"its words cannot be checked: {error.message}") from error
     seconds = samples.size / 8000
-    need(step, found == wanted, f"{seconds:.1f} s at {loudness:.0f} dBm0, “{found or 'nothing'}”")
+    need(step, found == wanted, f"{seconds:.1f} s at {loudness:.0f} dBm0, “{(found or 'nothing')[:60]}”")
 
 
 async def press_inside(call: PhoneCall, key: str, step: str) -> float:
