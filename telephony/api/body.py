@@ -30,12 +30,18 @@ async def read_object(request: web.Request) -> dict[str, Any]:
     except TimeoutError:
         raise BadInput("the body did not arrive in time", code="REQUEST_TIMEOUT") from None
     except web.HTTPRequestEntityTooLarge:
-        raise BadInput(f"the body is larger than {MAX_BODY} bytes", code="BODY_TOO_LARGE") from None
+        raise _too_large() from None
     except (web.RequestPayloadError, HttpProcessingError):
         raise BadInput("the body cannot be read: broken encoding or length") from None
+    if len(raw) > MAX_BODY:
+        raise _too_large()
     if not raw.strip():
         return {}
     return parse_object(raw)
+
+
+def _too_large() -> BadInput:
+    return BadInput(f"the body is larger than {MAX_BODY} bytes", code="BODY_TOO_LARGE")
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:

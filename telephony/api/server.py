@@ -64,7 +64,7 @@ def routes() -> list[Route]:
 
 def build(deps: Deps, more: Iterable[Route] = ()) -> web.Application:
     """The application over ports. ``more``: routes of others, such as a carrier's webhooks."""
-    # aiohttp refuses a body of just this size; ours may have it.
+    # Whether aiohttp takes a body of just this size depends on its version; read_object decides.
     app = web.Application(client_max_size=MAX_BODY + 1)
     table = Table([*routes(), *more])
     door = _Door(deps, table)
@@ -104,6 +104,7 @@ class _Door:
             response = reply_of_status(500)
         if not response.prepared:
             response.headers["X-Request-ID"] = request_id
+            response.headers[hdrs.SERVER] = "telephony"
             self._cors(request, response)
         return response
 
@@ -194,6 +195,7 @@ class _Connection(RequestHandler):
         if status >= 500:
             log.error("a connection failed", exc_info=exc)
         response = reply_of_status(status)
+        response.headers[hdrs.SERVER] = "telephony"
         response.force_close()
         return response
 

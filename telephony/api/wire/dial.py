@@ -46,7 +46,7 @@ class AllowedProviders(Body):
     stt: list[str] | None = None
     llm: list[str] | None = None
     tts: list[str] | None = None
-    s2s: list[str] | None = None
+    s2s: Annotated[list[str] | None, Field(alias="s2s")] = None
 
     @model_validator(mode="before")
     @classmethod
