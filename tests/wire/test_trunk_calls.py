@@ -211,11 +211,14 @@ async def test_nothing_usable_is_488_before_anybody_is_asked(house: House) -> No
         assert (call.final.headers.get("Warning") or "").startswith("305 ")
         call = await phone.call(home.uri("front-desk"), body=b"no sdp at all")
         assert (await call.ended()).status == 400
+        nasty = body.replace(b"RTP/AVP", b'RTP/"\\SAVP')
+        call = await phone.call(home.uri("front-desk"), body=nasty)
+        assert (await call.ended()).status == 488
         to_us = body.replace(b"4000", str(home.address[1]).encode()).replace(b"9 18", b"0")
         call = await phone.call(home.uri("front-desk"), body=to_us)
         assert (await call.ended()).status == 488
     assert home.caught == []
-    assert home.carrier.refused == {488: 2, 400: 1}
+    assert home.carrier.refused == {488: 3, 400: 1}
 
 
 # -- going out --------------------------------------------------------------------------------

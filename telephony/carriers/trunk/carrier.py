@@ -39,7 +39,7 @@ from telephony.carriers.trunk.dead_leg import DeadLeg
 from telephony.carriers.trunk.dialing import Dialling
 from telephony.carriers.trunk.door import Door, Party, Turned
 from telephony.carriers.trunk.gateways import TrunkCaps
-from telephony.carriers.trunk.identity import number_for_trunk
+from telephony.carriers.trunk.identity import clean, number_for_trunk, party
 from telephony.carriers.trunk.leg import Place, TrunkLeg
 from telephony.carriers.trunk.limits import SourceLimits
 from telephony.carriers.trunk.line import Line
@@ -62,7 +62,7 @@ from telephony.sip.events import (
     Unregistered,
 )
 from telephony.sip.message import Request
-from telephony.sip.uri import Uri
+from telephony.sip.uri import Uri, quote_string
 from telephony.sipnet.driver import SipDriver
 from telephony.sipnet.resolver import Resolver
 
@@ -116,7 +116,8 @@ class TrunkCarrier:
         self._bound: tuple[str, int] = ("", 0)
         self._stopping = False
         self.refused: Counter[int] = Counter()
-        secret = config.secret or rng.randbytes(32)
+        # Nonces of the process before are worth nothing: which of them were used is forgotten.
+        secret = config.secret + rng.randbytes(32)
         self._door = Door(
             config,
             directory,
@@ -149,17 +150,7 @@ class TrunkCarrier:
             heard=self._heard,
             closed=self._registrar.flow_closed,
         )
-        driver = SipDriver(
-            # The driver uses the doors of an agent and nothing else; the board has them all.
-            cast(UserAgent, board),
-            self._on_event,
-            clock=self._clock.monotonic,
-            resolver=self._resolver,
-        )
-        self._bound = await driver.listen(host, self._config.port)
-        if host == "::":
-            # Our IPv6 sockets take IPv6 only (RFC 3493 §5.3): the other family beside them.
-            await driver.listen("0.0.0.0", self._bound[1])
+        driver = await self._listen(host, board)
         self._line = Line(
             config=self._config,
             clock=self._clock,
@@ -182,6 +173,30 @@ class TrunkCarrier:
         self._changed()
         self._keep_house()
         log.info("trunk.listening", host=self._bound[0], port=self._bound[1])
+
+    async def _listen(self, host: str, board: Board) -> SipDriver:
+        """Sockets of the bound address. A free port (0) may be free in one family only."""
+        attempt = 0
+        while True:
+            attempt += 1
+            driver = SipDriver(
+                # The driver uses the doors of an agent and nothing else; the board has them all.
+                cast(UserAgent, board),
+                self._on_event,
+                clock=self._clock.monotonic,
+                resolver=self._resolver,
+            )
+            try:
+                self._bound = await driver.listen(host, self._config.port)
+                if host == "::":
+                    # Our IPv6 sockets take IPv6 only (RFC 3493 §5.3): IPv4 stands beside them.
+                    await driver.listen("0.0.0.0", self._bound[1])
+            except OSError:
+                await driver.close()
+                if self._config.port or attempt == 10:
+                    raise
+            else:
+                return driver
 
     async def stop(self) -> None:
         """End what is left, un-register, let the last messages out, close the sockets."""
@@ -318,32 +333,33 @@ class TrunkCarrier:
         policy = self._policy(peer)
         objection = unusable(event.offer, line.host(peer), policy)
         if objection is not None:
-            warning = f'{objection.warning} {line.hostport(peer)} "{objection.words}"'
-            turned = Turned(objection.status, objection.words, (("Warning", warning),))
+            words = clean(objection.words)
+            warning = f"{objection.warning} {line.hostport(peer)} {quote_string(words)}"
+            turned = Turned(objection.status, words, (("Warning", warning),))
             self._turn_away(line, event, turned)
             return
         self._offer(line, event, found)
 
-    def _offer(self, line: Line, event: InviteReceived, party: Party) -> None:
-        place = Place(party.trunk, party.phone, party.proven)
+    def _offer(self, line: Line, event: InviteReceived, who: Party) -> None:
+        place = Place(who.trunk, who.phone, who.proven)
         leg = TrunkLeg(line, place, invite=event, ended=self._leg_ended)
         self._legs.add(leg)
         self._calling[leg.peer] += 1
-        if party.trunk is not None:
-            self._caps.begin(party.trunk.id, line.now, outbound=False)
+        if who.trunk is not None:
+            self._caps.begin(who.trunk.id, line.now, outbound=False)
         line.sessions[event.session] = leg
         offered = LegOffered(
             at=self._clock.now(),
             leg="",
-            from_number=party.from_number,
-            from_name=party.from_name,
-            dialled=party.dialled,
-            trunk=party.trunk.id if party.trunk is not None else None,
-            phone=party.phone.user if party.phone is not None else None,
-            headers=party.headers,
+            from_number=who.from_number,
+            from_name=who.from_name,
+            dialled=who.dialled,
+            trunk=who.trunk.id if who.trunk is not None else None,
+            phone=who.phone.user if who.phone is not None else None,
+            headers=who.headers,
         )
         if self._take is not None:
-            self._take(Offer(offered, party.organization, party.stranger), leg)
+            self._take(Offer(offered, who.organization, who.stranger), leg)
 
     def _turn_away(self, line: Line, event: InviteReceived, turned: Turned) -> None:
         self.refused[turned.status] += 1
@@ -358,7 +374,7 @@ class TrunkCarrier:
                 status=turned.status,
                 reason=turned.reason,
                 messages=count,
-                to=mask(event.request.request_uri.user or ""),
+                to=mask(party(event.request.request_uri)),
             )
         line.driver.order(
             line.agent(peer).reject,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from telephony.carriers.trunk.limits import LimitConfig
 from telephony.carriers.trunk.registrar import RegistrarConfig
@@ -16,7 +17,7 @@ class TrunkConfig:
 
     external_address: our address as peers outside of our networks see it ("" when it is ours).
     accept_strangers: let callers nobody knows reach dialplans by name on an open bind as well.
-    realm: of our digest challenges. secret: signs their nonces; "" makes one for this process.
+    realm: of our digest challenges. secret: signs their nonces, with more of this process.
     register_seconds: what our own registrations ask for.
     session_expires: seconds, RFC 4028; without refreshes most trunks end calls at 15 minutes.
     silent_seconds: a gateway that has not answered an INVITE at all after this is passed over.
@@ -47,6 +48,7 @@ class TrunkConfig:
         return is_loopback(self.host)
 
 
+@lru_cache(maxsize=4096)
 def is_loopback(host: str) -> bool:
     """Whether a host as written in a setting or a socket's name is this machine's own."""
     if host.lower() == "localhost":

@@ -92,6 +92,7 @@ class TrunkLeg:
         self._held = False
         self._picked_up = False
         self._ending = False
+        self._rung = False
         self._refer: tuple[str, Callable[[ReferResult], None]] | None = None
         self._refer_taken = False
         self._ringing: Timer | None = None
@@ -262,8 +263,10 @@ class TrunkLeg:
         if self._state is LegState.ENDED:
             return
         now = self._line.clock.now()
-        if event.status == 180 and self._state is LegState.NEW:
-            self._state = LegState.RINGING
+        if event.status == 180 and not self._rung:
+            self._rung = True
+            if self._state is LegState.NEW:
+                self._state = LegState.RINGING
             self._tell(LegRinging(at=now, leg=self.id, sip_status=180))
         if event.body and self._state is not LegState.EARLY and self._voice is not None:
             try:
@@ -288,7 +291,7 @@ class TrunkLeg:
             if event.body or not voice.agreed:
                 voice.accept(event.body)
         except (SdpError, NotAcceptable) as fault:
-            log.info("trunk.answer_unusable", leg=self.id, reason=str(fault))
+            log.info("trunk.answer_unusable", leg=self.id, reason=identity.clean(str(fault)))
             self.end(Outcome.failed(Cause.MEDIA_INCOMPATIBLE, sip_status=488))
             return
         self._answered()
@@ -368,7 +371,7 @@ class TrunkLeg:
         try:
             body = voice.answer(event.body)
         except (SdpError, NotAcceptable) as fault:
-            self._line.refused(self._peer, 488, f"offer: {fault}")
+            self._line.refused(self._peer, 488, f"offer: {identity.clean(str(fault))}")
             order(agent.reject_offer, event.session, 488, now=now)
             return
         order(agent.accept_offer, event.session, body, now=now)
@@ -381,7 +384,7 @@ class TrunkLeg:
             self._voice.accept(body)
         except (SdpError, NotAcceptable) as fault:
             # What stood, stands (RFC 3261 §14.1).
-            log.info("trunk.answer_unusable", leg=self.id, reason=str(fault))
+            log.info("trunk.answer_unusable", leg=self.id, reason=identity.clean(str(fault)))
             return
         self._tell_hold()
 
