@@ -1,0 +1,99 @@
+"""The command against a running API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from telephony.base.errors import TelephonyError
+from telephony.calls.orders import EndResult
+from telephony.cli import app
+
+runner = CliRunner()
+
+
+class Terminal:
+    """Commands typed while the service runs."""
+
+    def __init__(self, api: Any) -> None:
+        self._api = api
+
+    async def run(self, *arguments: str) -> str:
+        words = [*arguments, "--url", self._api.base]
+        result: Result = await asyncio.to_thread(runner.invoke, app, words, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    async def json(self, *arguments: str) -> Any:
+        return json.loads(await self.run(*arguments, "--json"))
+
+
+@pytest.fixture
+def terminal(api: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Terminal:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TELEPHONY_API_KEY", api.key)
+    monkeypatch.setenv("TRUNK_PASSWORD", "secret")
+    return Terminal(api)
+
+
+async def test_dial_and_calls(api: Any, terminal: Terminal) -> None:
+    made = await terminal.json(
+        "dial", "+12025550123", "--dialplan", "front-desk", "--var", "name=Ada", "--record"
+    )
+    assert made["status"] == "dialing"
+    order = api.board.orders[0]
+    assert (order.variables, order.record) == ({"name": "Ada"}, True)
+
+    call = await api.ended_call(recorded=True)
+    assert call.id in await terminal.run("calls", "list")
+    assert (await terminal.json("calls", "show", call.id))["id"] == call.id
+    assert "Welcome." in await terminal.run("calls", "show", call.id)
+    assert "call.hangup" in await terminal.run("calls", "events", call.id)
+    assert '"outcome"' in await terminal.run("calls", "report", call.id)
+    assert (await terminal.run("calls", "recording", call.id)).startswith(api.base)
+    api.board.ends[("org_default", call.id)] = EndResult("ending")
+    assert await terminal.run("calls", "end", call.id) == "ending\n"
+
+
+async def test_what_the_service_refuses_is_said(terminal: Terminal) -> None:
+    with pytest.raises(TelephonyError, match=r"session not found \(404 SESSION_NOT_FOUND\)"):
+        await terminal.run("calls", "show", "a/b")
+
+
+async def test_trunks_phones_numbers_and_callbacks(api: Any, terminal: Terminal) -> None:
+    trunk = await terminal.json(
+        "trunks", "add", "main", "--gateway", "gw1", "--gateway", "gw2", "--username", "acme",
+        "--header", "X-A=b",
+    )  # fmt: skip
+    assert trunk["gateways"] == ["gw1", "gw2"]
+    assert trunk["headers"] == {"X-A": "b"}
+    assert api.store.directory.trunks()[0].password == "secret"
+    assert "main" in await terminal.run("trunks", "list")
+    assert "gw1" in await terminal.run("trunks", "show", trunk["id"])
+
+    phone = await terminal.json("phones", "add", "1000", "--password", "pw")
+    assert "1000" in await terminal.run("phones", "list")
+
+    number = await terminal.json("numbers", "add", "+12025550100", "--trunk", "main")
+    assert number["direction"] == "both"
+    changed = await terminal.json(
+        "numbers", "set", number["id"], "--dialplan", "front-desk", "--label", "Desk"
+    )
+    assert (changed["dialplan"], changed["label"]) == ("front-desk", "Desk")
+    assert (await terminal.json("numbers", "set", number["id"], "--label", ""))["label"] is None
+    assert "front-desk" in await terminal.run("numbers", "list")
+    assert "+12025550100" in await terminal.run("numbers", "show", number["id"])
+
+    row = await terminal.json("callbacks", "add", "+12025550123", "--reason", "asked")
+    assert "asked" in await terminal.run("callbacks", "list")
+    assert "asked" in await terminal.run("callbacks", "show", row["id"])
+
+    await terminal.run("numbers", "remove", number["id"])
+    await terminal.run("phones", "remove", phone["id"])
+    await terminal.run("trunks", "remove", trunk["id"])
+    assert await terminal.json("trunks", "list") == []
