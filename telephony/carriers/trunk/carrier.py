@@ -9,47 +9,42 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import cast
 
 import structlog
 
-from telephony.accounts.model import Trunk
 from telephony.accounts.ports import Directory
 from telephony.accounts.routing import find_trunk
 from telephony.base.clock import Clock
 from telephony.base.errors import Busy
-from telephony.base.number import mask
 from telephony.base.trace import Trace
-from telephony.calls.events import LegEnded, LegOffered
+from telephony.calls.events import LegEnded
 from telephony.calls.outcome import Cause, Outcome
 from telephony.calls.ports import (
     DialRequest,
     Emit,
     LegControl,
-    Offer,
-    OfferedLeg,
 )
 from telephony.carriers.trunk.addresses import Addresses
 from telephony.carriers.trunk.board import Board
-from telephony.carriers.trunk.config import TrunkConfig, is_loopback
+from telephony.carriers.trunk.config import TrunkConfig
 from telephony.carriers.trunk.dead_leg import DeadLeg
 from telephony.carriers.trunk.dialing import Dialling
-from telephony.carriers.trunk.door import Door, Party, Turned
+from telephony.carriers.trunk.door import Door
 from telephony.carriers.trunk.gateways import TrunkCaps
-from telephony.carriers.trunk.identity import clean, number_for_trunk, party
-from telephony.carriers.trunk.leg import Place, TrunkLeg
+from telephony.carriers.trunk.identity import number_for_trunk
+from telephony.carriers.trunk.leg import TrunkLeg
 from telephony.carriers.trunk.limits import SourceLimits
 from telephony.carriers.trunk.line import Line
+from telephony.carriers.trunk.reception import Reception, Take, sound_policy
 from telephony.carriers.trunk.registrar import Registrar
 from telephony.carriers.trunk.registrations import Registrations, RegistrationStatus
+from telephony.carriers.trunk.saying import Place
 from telephony.carriers.trunk.targets import Silences, Wave, waves_of_phone, waves_of_trunk
-from telephony.carriers.trunk.voice import Digit, Voice, unusable
+from telephony.carriers.trunk.voice import Digit, Voice
 from telephony.media.engine import Engine
-from telephony.sdp.address import AddressPolicy
-from telephony.sip.addresses import Source
 from telephony.sip.agent import AgentConfig, UserAgent
 from telephony.sip.auth import DigestServer
 from telephony.sip.events import (
@@ -61,27 +56,21 @@ from telephony.sip.events import (
     SipEvent,
     Unregistered,
 )
-from telephony.sip.message import Request
-from telephony.sip.uri import Uri, quote_string
+from telephony.sip.uri import Uri
 from telephony.sipnet.driver import SipDriver
 from telephony.sipnet.resolver import Resolver
 
 log = structlog.get_logger("telephony.trunk")
 
-MAX_TRUSTED = 4096
 HOUSEKEEPING_SECONDS = 30.0
 FLUSH_SECONDS = 0.05
 """Between two looks whether BYEs, CANCELs and un-registrations were answered."""
 
-Take = Callable[[Offer, OfferedLeg], None]
 _Waves = Awaitable[Sequence[Wave]]
 
 
 class TrunkCarrier:
-    """See :class:`telephony.calls.ports.Carrier`.
-
-    ``refused`` counts what was turned away before any call began, by status.
-    """
+    """See :class:`telephony.calls.ports.Carrier`."""
 
     def __init__(
         self,
@@ -108,17 +97,14 @@ class TrunkCarrier:
         self._caps = TrunkCaps()
         self._legs: set[TrunkLeg] = set()
         self._calling: Counter[str] = Counter()
-        self._trusted: dict[str, None] = {}
-        self._take: Take | None = None
         self._line: Line | None = None
         self._registrations: Registrations | None = None
         self._housekeeping: asyncio.TimerHandle | None = None
         self._bound: tuple[str, int] = ("", 0)
         self._stopping = False
-        self.refused: Counter[int] = Counter()
         # Nonces of the process before are worth nothing: which of them were used is forgotten.
         secret = config.secret + rng.randbytes(32)
-        self._door = Door(
+        door = Door(
             config,
             directory,
             self._registrar,
@@ -126,6 +112,7 @@ class TrunkCarrier:
             self._limits,
             is_calling=lambda host: self._calling[host] > 0,
         )
+        self._reception = Reception(door, self._registrar, self._limits)
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -136,7 +123,6 @@ class TrunkCarrier:
             OSError: the port cannot be had.
         """
         loop = asyncio.get_running_loop()
-        self._take = take
         host = "127.0.0.1" if self._config.host.lower() == "localhost" else self._config.host
         addresses = Addresses(host, self._config.external_address)
         board = Board(
@@ -144,9 +130,9 @@ class TrunkCarrier:
             addresses,
             self._rng,
             self._trace,
-            screen=self._screen,
-            banned=self._banned,
-            dropped=self._dropped,
+            screen=self._reception.screen,
+            banned=self._reception.banned,
+            dropped=self._reception.dropped,
             heard=self._heard,
             closed=self._registrar.flow_closed,
         )
@@ -160,6 +146,7 @@ class TrunkCarrier:
             caps=self._caps,
             silences=Silences(),
             trace=self._trace,
+            port=self._bound[1],
             host=addresses.towards,
             hostport=lambda peer: (
                 Uri("sip", host=addresses.towards(peer), port=self._bound[1]).hostport
@@ -167,6 +154,7 @@ class TrunkCarrier:
             later=loop.call_later,
             voice=partial(self._voice, addresses),
         )
+        self._reception.open(self._line, take, self._leg_begun, self._leg_ended)
         board.open()
         self._registrations = Registrations(self._line)
         self._directory.watch(self._changed)
@@ -232,6 +220,11 @@ class TrunkCarrier:
         return self._bound
 
     @property
+    def refused(self) -> Counter[int]:
+        """What was turned away before any call began, by status."""
+        return self._reception.refused
+
+    @property
     def legs(self) -> int:
         """Legs that live."""
         return len(self._legs)
@@ -287,7 +280,7 @@ class TrunkCarrier:
         self, line: Line, place: Place, request: DialRequest, emit: Emit, waves: _Waves
     ) -> TrunkLeg:
         leg = TrunkLeg(line, place, request=request, emit=emit, ended=self._leg_ended)
-        self._legs.add(leg)
+        self._leg_begun(leg)
         dialling = Dialling(line, leg)
         leg.dial(dialling, request.ring_seconds)
         dialling.start(waves)
@@ -305,9 +298,9 @@ class TrunkCarrier:
             return
         match event:
             case InviteReceived():
-                self._invited(line, event)
+                self._reception.invited(line, event)
             case RegisterReceived():
-                self._register(line, event)
+                self._reception.register(line, event)
             case Registered() | RegistrationFailed() | Unregistered():
                 if self._registrations is not None:
                     self._registrations.on_event(event)
@@ -319,124 +312,9 @@ class TrunkCarrier:
                 if owner is not None:
                     owner.on_sip(event)
 
-    def _invited(self, line: Line, event: InviteReceived) -> None:
-        found = self._door.identify(event.request, event.source, line.now)
-        if isinstance(found, Turned):
-            self._turn_away(line, event, found)
-            return
-        peer = event.source.address[0]
-        trunk = found.trunk
-        if trunk is not None and self._caps.refusal(_any_rate(trunk), line.now) is not None:
-            busy = Turned(503, "trunk full", (("Retry-After", "5"),))
-            self._turn_away(line, event, busy)
-            return
-        policy = self._policy(peer)
-        objection = unusable(event.offer, line.host(peer), policy)
-        if objection is not None:
-            words = clean(objection.words)
-            warning = f"{objection.warning} {line.hostport(peer)} {quote_string(words)}"
-            turned = Turned(objection.status, words, (("Warning", warning),))
-            self._turn_away(line, event, turned)
-            return
-        self._offer(line, event, found)
-
-    def _offer(self, line: Line, event: InviteReceived, who: Party) -> None:
-        place = Place(who.trunk, who.phone, who.proven)
-        leg = TrunkLeg(line, place, invite=event, ended=self._leg_ended)
-        self._legs.add(leg)
-        self._calling[leg.peer] += 1
-        if who.trunk is not None:
-            self._caps.begin(who.trunk.id, line.now, outbound=False)
-        line.sessions[event.session] = leg
-        offered = LegOffered(
-            at=self._clock.now(),
-            leg="",
-            from_number=who.from_number,
-            from_name=who.from_name,
-            dialled=who.dialled,
-            trunk=who.trunk.id if who.trunk is not None else None,
-            phone=who.phone.user if who.phone is not None else None,
-            headers=who.headers,
-        )
-        if self._take is not None:
-            self._take(Offer(offered, who.organization, who.stranger), leg)
-
-    def _turn_away(self, line: Line, event: InviteReceived, turned: Turned) -> None:
-        self.refused[turned.status] += 1
-        peer = event.source.address[0]
-        line.refused(peer, turned.status, turned.reason)
-        # A stranger must not fill the log: one line a source and minute, the trace has them all.
-        count = None if turned.status == 401 else self._limits.due_log(peer, line.now)
-        if count is not None:
-            log.info(
-                "trunk.refused",
-                peer=peer,
-                status=turned.status,
-                reason=turned.reason,
-                messages=count,
-                to=mask(party(event.request.request_uri)),
-            )
-        line.driver.order(
-            line.agent(peer).reject,
-            event.session,
-            turned.status,
-            headers=turned.headers,
-            stateless=True,
-            now=line.now,
-        )
-
-    def _register(self, line: Line, event: RegisterReceived) -> None:
-        peer = event.source.address[0]
-        found = self._door.phone_of(event.request, event.source, line.now)
-        if isinstance(found, Turned):
-            status, reason, headers = found.status, "", found.headers
-            line.refused(peer, status, found.reason)
-            self.refused[status] += 1
-        else:
-            reply = self._registrar.register(found.user, event.request, event.source, line.now)
-            status, reason, headers = reply.status, reply.reason, reply.headers
-            if peer not in self._trusted:
-                self._trust(line, peer)
-            if status != 200:
-                line.refused(peer, status, f"REGISTER: {reason or status}")
-        line.driver.order(
-            line.agent(peer).respond,
-            event.token,
-            status,
-            reason=reason,
-            headers=headers,
-            stateless=status != 200,
-            now=line.now,
-        )
-
-    # -- the door-keeper in front of the agents ---------------------------------------------------
-
-    def _screen(self, request: Request, source: Source, now: float) -> str | None:
-        reason = self._door.screen(request, source, now)
-        if reason is None and self._line is not None:
-            host = source.address[0]
-            if host not in self._trusted and self._door.exempt(host):
-                self._trust(self._line, host)
-        return reason
-
-    def _banned(self, host: str, now: float) -> bool:
-        return self._limits.banned(host, now) and not self._door.exempt(host)
-
     def _heard(self, call_id: str) -> None:
         if self._line is not None:
             self._line.heard(call_id)
-
-    def _dropped(self, host: str, reason: str, now: float) -> None:
-        count = self._limits.due_log(host, now)
-        if count is not None:
-            log.warning("trunk.dropped", peer=host, reason=reason, messages=count)
-
-    def _trust(self, line: Line, host: str) -> None:
-        """The agents' ceilings per source do not count trunks and phones."""
-        self._trusted[host] = None
-        if len(self._trusted) > MAX_TRUSTED:
-            del self._trusted[next(iter(self._trusted))]
-        line.board.trust(list(self._trusted))
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -452,11 +330,6 @@ class TrunkCarrier:
             timers=config.timers,
         )
 
-    def _policy(self, peer: str) -> AddressPolicy:
-        """Where sound may go: never to our own SIP port, to loopback only for loopback."""
-        own = frozenset({self._bound, ("127.0.0.1", self._bound[1]), ("::1", self._bound[1])})
-        return AddressPolicy(loopback=is_loopback(peer), forbidden=own)
-
     def _voice(
         self, addresses: Addresses, peer: str, digit: Digit, timeout: Callable[[], None]
     ) -> Voice:
@@ -466,13 +339,18 @@ class TrunkCarrier:
             advertised=addresses.towards(peer),
             peer=peer,
             session_id=self._rng.getrandbits(40),
-            policy=self._policy(peer),
+            policy=sound_policy(peer, addresses.towards(peer), self._bound[1]),
             digit=digit,
             timeout=timeout,
         )
 
     def _registrations_leaving(self) -> bool:
         return self._registrations is not None and self._registrations.leaving > 0
+
+    def _leg_begun(self, leg: TrunkLeg) -> None:
+        self._legs.add(leg)
+        if leg.inbound:
+            self._calling[leg.peer] += 1
 
     def _leg_ended(self, leg: TrunkLeg) -> None:
         self._legs.discard(leg)
@@ -488,11 +366,9 @@ class TrunkCarrier:
         """The directory is another: what was deleted is gone at once."""
         if self._line is None or self._stopping:
             return
-        self._door.refresh()
+        self._reception.changed()
         trunks = self._directory.trunks()
         self._caps.keep(frozenset(t.id for t in trunks))
-        self._trusted.clear()
-        self._line.board.trust([])
         if self._registrations is not None:
             self._registrations.reconcile(trunks)
 
@@ -505,8 +381,3 @@ class TrunkCarrier:
 
 async def _known(waves: Sequence[Wave]) -> Sequence[Wave]:
     return waves
-
-
-def _any_rate(trunk: Trunk) -> Trunk:
-    """The trunk as far as calls coming in are capped: by their number, not their rate."""
-    return replace(trunk, calls_per_second=None)

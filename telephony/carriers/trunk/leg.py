@@ -7,11 +7,10 @@ SIP still has to say about it (the 487 after CANCEL, the 200 to BYE) is the agen
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
-from telephony.accounts.model import Phone, Trunk
 from telephony.base.errors import MediaFailed
 from telephony.calls.events import (
     DigitPressed,
@@ -28,14 +27,13 @@ from telephony.calls.ports import DialRequest, Emit, Media, ReferResult
 from telephony.calls.state import Direction, LegState
 from telephony.carriers.trunk import causes, identity
 from telephony.carriers.trunk.dialing import Dialling, Invitation
-from telephony.carriers.trunk.gateways import gateways
 from telephony.carriers.trunk.line import Line, Timer
+from telephony.carriers.trunk.saying import Place, credentials_of, invitation, refer_target
 from telephony.carriers.trunk.targets import Target
 from telephony.carriers.trunk.voice import Voice
 from telephony.sdp.model import SdpError
 from telephony.sdp.offer_answer import NotAcceptable
 from telephony.sip.agent import UserAgent
-from telephony.sip.auth import Credentials
 from telephony.sip.events import (
     Answered,
     DigitReceived,
@@ -57,15 +55,6 @@ log = structlog.get_logger("telephony.trunk")
 
 def _nobody_listens(event: Event) -> None:
     """A leg that was refused before any call took it has nobody to tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the other party of a leg is: over a trunk, at a phone, or a stranger."""
-
-    trunk: Trunk | None = None
-    phone: Phone | None = None
-    proven: bool = False
 
 
 class TrunkLeg:
@@ -167,7 +156,7 @@ class TrunkLeg:
             return
         # Who proved a password keeps the dialog to his own address (threat 4).
         guard = frozenset({self._peer}) if self._place.proven else None
-        credentials = _credentials(self._place.trunk)
+        credentials = credentials_of(self._place.trunk)
         order = self._line.driver.order
         self._picked_up = True
         if not order(
@@ -225,14 +214,18 @@ class TrunkLeg:
         if self._state is not LegState.ANSWERED or self._refer is not None or self._agent is None:
             done(ReferResult(completed=False, supported=False))
             return
-        token = self._line.driver.order(
-            self._agent.refer,
-            self._session,
-            self._refer_to(to),
-            referred_by=f"<sip:{self._line.hostport(self._peer)}>",
-            headers=identity.outbound_headers(headers),
-            now=self._line.now,
-        )
+        try:
+            token = self._line.driver.order(
+                self._agent.refer,
+                self._session,
+                refer_target(self._line, self._place, self._peer, to),
+                referred_by=f"<sip:{self._line.hostport(self._peer)}>",
+                headers=identity.outbound_headers(headers),
+                now=self._line.now,
+            )
+        except ValueError:
+            # The target cannot stand in a header; dialling it will say so in its own words.
+            token = ""
         if not token:
             done(ReferResult(completed=False, supported=False))
             return
@@ -456,61 +449,8 @@ class TrunkLeg:
             self._media_timeout,
         )
 
-    def _refer_to(self, to: str) -> str:
-        """The URI that the far end shall call: as the trunk writes numbers, at its own place."""
-        if to.lower().startswith(("sip:", "sips:", "tel:")):
-            return to
-        trunk = self._place.trunk
-        if trunk is not None:
-            found = gateways(trunk)
-            if found:
-                return found[0].uri(identity.number_for_trunk(to, trunk))
-        # A phone calls us again, and dials as it always does.
-        return f"sip:{to}@{self._line.hostport(self._peer)}"
-
     def _order(self, method: Callable[..., bool], *args: object) -> bool:
         return self._line.driver.order(method, *args, now=self._line.now)
 
     def _tell(self, event: Event) -> None:
         self._emit(event)
-
-
-def invitation(
-    line: Line, place: Place, request: DialRequest, target: Target, body: bytes
-) -> Invitation:
-    """What our INVITE says: who calls, in the words of the trunk or the phone."""
-    ours = line.hostport(target.destination.address[0])
-    trunk = place.trunk
-    if trunk is None:
-        from_ = identity.name_addr(request.from_number or "anonymous", ours, request.from_name)
-        to = identity.name_addr(request.to, ours)
-        headers = identity.outbound_headers(request.headers)
-        return Invitation(from_, to, tuple(headers), (), request.to, body)
-    caller = request.from_number or (trunk.caller_ids[0] if trunk.caller_ids else "")
-    said = identity.number_for_trunk(caller, trunk)
-    found = gateways(trunk)
-    # Who has an account is known by its domain; who has none, by his address.
-    domain = found[0].hostport if trunk.username and found else ours
-    extra = identity.outbound_headers(trunk.headers, request.headers)
-    if said:
-        from_ = identity.name_addr(said, domain, request.from_name)
-        extra.append(("P-Asserted-Identity", identity.name_addr(said, domain, request.from_name)))
-    else:
-        from_ = identity.name_addr("anonymous", "anonymous.invalid", "Anonymous")
-        extra.append(("Privacy", "id"))
-    credentials = _credentials(trunk)
-    return Invitation(
-        from_,
-        f"<{target.uri.partition(';')[0]}>",
-        tuple(extra),
-        credentials,
-        trunk.username or said,
-        body,
-    )
-
-
-def _credentials(trunk: Trunk | None) -> tuple[Credentials, ...]:
-    """The trunk's own, and nothing for anybody else (threat 14)."""
-    if trunk is None or not trunk.username or not trunk.password:
-        return ()
-    return (Credentials(trunk.username, trunk.password),)

@@ -49,6 +49,8 @@ class Line:
     caps: TrunkCaps
     silences: Silences
     trace: Trace
+    port: int
+    """Of our SIP sockets."""
     host: Callable[[str], str]
     """Our address as a peer (a numeric host) is told it."""
     hostport: Callable[[str], str]
