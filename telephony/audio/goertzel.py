@@ -17,9 +17,11 @@ def bank(frequencies: tuple[float, ...], size: int, rate: int) -> npt.NDArray[np
 
 
 def amplitudes(
-    samples: npt.NDArray[np.int16], frequencies: tuple[float, ...], rate: int = 8000
+    samples: npt.NDArray[np.int16] | npt.NDArray[np.float32],
+    frequencies: tuple[float, ...],
+    rate: int = 8000,
 ) -> npt.NDArray[np.float32]:
-    """Peak amplitude of each frequency in int16 (..., samples) → float32 (..., frequencies).
+    """Peak amplitudes in int16 or float32 (..., samples) → float32 (..., frequencies).
 
     On the int16 scale: a sine that fills the block measures its own peak. Blocks of ``n`` samples
     tell frequencies apart that differ by more than about ``rate / n``.

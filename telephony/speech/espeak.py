@@ -48,6 +48,7 @@ class EspeakSynth:
         self.config = config or EspeakConfig()
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
         self._waiting: dict[int, asyncio.Future[tuple[frames.Header, bytes]]] = {}
         self._numbers = itertools.count(1)
@@ -99,14 +100,8 @@ class EspeakSynth:
 
     async def close(self) -> None:
         """End the child; texts still waiting fail."""
-        process, reader = self._process, self._reader
         self._lose("the synthesiser is closed")
-        if process is not None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), 2)
-        if reader is not None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await reader
+        await asyncio.gather(*self._ending)
 
     async def _ask(self, request: dict[str, Any]) -> tuple[frames.Header, bytes]:
         if len(self._waiting) >= self.config.max_waiting:
@@ -203,9 +198,11 @@ class EspeakSynth:
 
     def _lose(self, reason: str) -> None:
         process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+        reader, self._reader = self._reader, None
+        if process is not None:
+            task = asyncio.create_task(_end(process, reader), name="espeak-end")
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(SpeechUnavailable(reason))
@@ -214,3 +211,12 @@ class EspeakSynth:
 async def _read(stream: asyncio.StreamReader) -> tuple[frames.Header, bytes]:
     whole, head = frames.sizes(await stream.readexactly(frames.PREFIX.size))
     return frames.unpack(await stream.readexactly(whole), head)
+
+
+async def _end(process: asyncio.subprocess.Process, reader: asyncio.Task[None] | None) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    await process.wait()
+    if reader is not None:
+        await reader

@@ -23,6 +23,8 @@ MAX_SECONDS = 300
 """Where synthesis is cut off: ten times what a caller listens to."""
 LEAD_MS = 20
 """Silence kept before the first word; espeak gives up to 100 ms."""
+PAUSE_MS = 500
+"""Silence kept after the last word: two prompts in a row are two sentences, not one."""
 PEAK = 29_000
 """Ceiling of the loudest sample: normalising must not clip."""
 DEFAULT_VOICE = "en-us"
@@ -110,6 +112,9 @@ class Espeak:
 
     def _choose(self, voice: str, language: str) -> str:
         tongue = language.replace("_", "-").lower()
+        # espeak's plain "en" is British; every other part of telephony means American by it.
+        if tongue == "en":
+            tongue = DEFAULT_VOICE
         for name in (voice, tongue, tongue.partition("-")[0], DEFAULT_VOICE):
             if VOICE_NAME.fullmatch(name) and self._lib.espeak_SetVoiceByName(name.encode()) == 0:
                 return name
@@ -123,14 +128,15 @@ class Espeak:
 
 
 def _finish(sound: pcm.Samples) -> pcm.Samples:
-    """Trimmed at the front, brought to the level of speech, without clicks at its edges."""
+    """Trimmed at both ends, at the level of speech, without clicks, with a pause behind it."""
     loud = np.flatnonzero(np.abs(sound.astype(np.int32)) > 100)
     if loud.size == 0:
         return sound
-    sound = sound[max(0, int(loud[0]) - LEAD_MS * RATE // 1000) :]
+    sound = sound[max(0, int(loud[0]) - LEAD_MS * RATE // 1000) : int(loud[-1]) + 1]
     wanted = level.SPEECH_DBM0 - level.active_dbm0(sound, RATE)
     headroom = 20 * np.log10(PEAK / max(int(level.peak(sound)), 1))
-    return pcm.fade(pcm.gain(sound, min(wanted, headroom)), 40, 40)
+    spoken = pcm.fade(pcm.gain(sound, min(wanted, headroom)), 40, 40)
+    return np.concatenate([spoken, pcm.silence(PAUSE_MS, RATE)])
 
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:

@@ -77,8 +77,10 @@ async def test_voices_languages_and_unknown_ones(synth: EspeakSynth) -> None:
     unknown = await synth.synthesize("Guten Tag", voice="no-such-voice", language="xx")
     hostile = await synth.synthesize("Guten Tag", voice="../../../etc/passwd")
     # The sound itself differs a little each time: espeak's noise goes on where it was.
-    assert german.duration_ms != english.duration_ms
-    assert unknown.duration_ms == english.duration_ms == hostile.duration_ms
+    near = pytest.approx(english.duration_ms, abs=15)
+    assert german.duration_ms != near
+    assert unknown.duration_ms == near
+    assert hostile.duration_ms == near
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\0", "<speak>hi</speak>", "[[h@'loU]]", "日本語 🎉"])
@@ -109,7 +111,9 @@ async def test_a_killed_process_is_replaced(synth: EspeakSynth) -> None:
     os.kill(first, signal.SIGKILL)
     while synth.pid == first:
         await asyncio.sleep(0.01)
-    assert (await synth.synthesize("Hello")).duration_ms == before.duration_ms
+    assert (await synth.synthesize("Hello")).duration_ms == pytest.approx(
+        before.duration_ms, abs=15
+    )
     assert synth.pid not in (None, first)
 
 
