@@ -95,7 +95,8 @@ class Table:
         """The row of a percent-encoded path. HEAD finds GET."""
         parts = [unquote(part, errors="replace") for part in raw_path.split("/") if part]
         found = self._walk(self._root, parts, ())
-        if found is None:
+        # No id holds a NUL, and PostgreSQL would not even compare one.
+        if found is None or "\x00" in raw_path or "%00" in raw_path:
             return Found(None, {})
         node, values = found
         row = node.routes.get(method)

@@ -95,6 +95,9 @@ def parse(shape: type[B], data: Mapping[str, Any]) -> B:
 
 def parse_query(shape: type[B], request: web.Request) -> B:
     """The query string as its shape. Raises BadInput."""
+    for name, value in request.query.items():
+        if not value.isprintable():
+            raise BadInput(f"{name[:80]!r}: text that cannot be printed", field=name[:80])
     return parse(shape, {k: v for k, v in request.query.items() if v != ""})
 
 

@@ -141,6 +141,8 @@ async def test_an_id_is_decoded_once_after_routing(api: Any) -> None:
         assert reply.status == 200, path
         assert reply.body["id"] == name
     assert (await api.get("/v1/calls/a/b")).status == 404
+    assert (await api.get("/v1/calls/a%00b")).body["code"] == "NOT_FOUND"
+    assert (await api.get("/v1/calls/%FF")).body["code"] == "SESSION_NOT_FOUND"
 
 
 @pytest.mark.parametrize(

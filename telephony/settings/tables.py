@@ -1,0 +1,127 @@
+"""The tables of telephony.toml: trunks, phones and numbers, as rows of the default organization."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from telephony.accounts import checks
+from telephony.accounts.model import (
+    DEFAULT_ORGANIZATION,
+    DEFAULT_TRUNK,
+    NumberDirection,
+    Phone,
+    PhoneNumber,
+    Transport,
+    Trunk,
+)
+from telephony.base.number import is_e164
+from telephony.settings.kinds import Name
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrunkTable(Table):
+    """One ``[[trunks]]``."""
+
+    name: Annotated[str, AfterValidator(checks.name)]
+    gateways: Annotated[
+        list[Annotated[str, AfterValidator(checks.gateway)]],
+        Field(min_length=1, max_length=checks.MAX_GATEWAYS),
+    ]
+    transport: Transport = Transport.UDP
+    username: Annotated[str, AfterValidator(checks.credential)] = ""
+    password: SecretStr = SecretStr("")
+    register_: Annotated[bool, Field(alias="register")] = False
+    allowed_sources: Annotated[
+        list[Annotated[str, AfterValidator(checks.source)]], Field(max_length=checks.MAX_SOURCES)
+    ] = []
+    caller_ids: list[str] = []
+    country: Annotated[str, AfterValidator(checks.country)] = ""
+    strip: Annotated[str, AfterValidator(checks.digits)] = ""
+    prefix: Annotated[str, AfterValidator(checks.digits)] = ""
+    calls_per_second: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    max_calls: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    headers: Annotated[dict[str, str], AfterValidator(checks.headers)] = {}
+
+    @field_validator("caller_ids")
+    @classmethod
+    def _numbers(cls, value: list[str]) -> list[str]:
+        for number in value:
+            if not is_e164(number):
+                raise ValueError(f"{number!r} is no E.164 number, such as +12025550100")
+        return value
+
+    def row(self, now: datetime) -> Trunk:
+        return Trunk(
+            id=f"trunk_{self.name}",
+            organization=DEFAULT_ORGANIZATION,
+            name=self.name,
+            gateways=tuple(self.gateways),
+            transport=self.transport,
+            username=self.username,
+            password=self.password.get_secret_value(),
+            register=self.register_,
+            allowed_sources=tuple(self.allowed_sources),
+            caller_ids=tuple(self.caller_ids),
+            country=self.country,
+            strip=self.strip,
+            prefix=self.prefix,
+            calls_per_second=self.calls_per_second,
+            max_calls=self.max_calls,
+            headers=self.headers,
+            from_file=True,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+class PhoneTable(Table):
+    """One ``[[phones]]``."""
+
+    user: Annotated[str, AfterValidator(checks.user)]
+    password: Annotated[SecretStr, Field(min_length=1)]
+    name: str = ""
+
+    def row(self, now: datetime) -> Phone:
+        return Phone(
+            id=f"phone_{self.user}",
+            organization=DEFAULT_ORGANIZATION,
+            user=self.user,
+            password=self.password.get_secret_value(),
+            name=self.name,
+            from_file=True,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+class NumberTable(Table):
+    """What one line of ``[numbers]`` says of its number."""
+
+    dialplan: Name | None = None
+    agent: Name | None = None
+    trunk: Name = DEFAULT_TRUNK
+    label: str | None = None
+    direction: NumberDirection = NumberDirection.BOTH
+    record: bool = False
+
+    def row(self, e164: str, trunk: str, now: datetime) -> PhoneNumber:
+        return PhoneNumber(
+            id=f"num_{e164.removeprefix('+')}",
+            organization=DEFAULT_ORGANIZATION,
+            e164=e164,
+            direction=self.direction,
+            trunk=trunk,
+            label=self.label,
+            agent=self.agent,
+            dialplan=self.dialplan,
+            record=self.record,
+            from_file=True,
+            created_at=now,
+            updated_at=now,
+        )
