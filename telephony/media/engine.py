@@ -120,6 +120,7 @@ class Engine:
             # A fault of ours in one tick must not end the sound of every call.
             self.stats.failed += 1
             log.exception("media.tick_failed")
+        self._writer.wake()
         self._deliver(self._bank.take_facts())
         self.stats.add(late, self._clock.monotonic() - began, self._bank.count)
         self._due += PERIOD

@@ -20,8 +20,10 @@ SLOTS = 64
 HALVES = 2
 """Halves a tick."""
 START = 1 << 20
-"""Number of a stream's first half: positive whatever comes before it."""
-NOWHERE = -1
+"""Number of a stream's first half."""
+NOWHERE = -(1 << 62)
+"""Tag of an empty place: before every number, and numbers of a stream that jumped back are
+negative."""
 FAR_AHEAD = SLOTS - 8
 FAR_BEHIND = 30
 """Halves that an in-order packet may come behind its play-out before the clock is set anew."""
@@ -49,6 +51,7 @@ class JitterRings(Columns):
         "playing": (np.bool_, (), False),
         "gap": (np.int64, (), LONG_GONE),
         "pending": (np.int64, (), 0),
+        "resumes": (np.int64, (), 0),
         "slack": (np.int64, (), SLOTS),
         "stretch": (np.bool_, (), False),
         "shrink": (np.bool_, (), False),
@@ -66,6 +69,9 @@ class JitterRings(Columns):
     playing: Flags
     gap: Counts
     pending: Counts
+    """Halves concealed of which nobody knows yet whether they were ever sent."""
+    resumes: Counts
+    """Half at which the far end went on after a pause of its own: nothing is missing before."""
     slack: Counts
     stretch: Flags
     shrink: Flags
@@ -115,13 +121,15 @@ class JitterRings(Columns):
         stored: Flags = ~duplicate & (tag < number) & (ahead < FAR_AHEAD) & (ahead > -SLOTS)
         self._find_late(rows, ahead, halves, forward, duplicate)
         self._write(rows[stored], number[stored], payload[stored], halves)
-        self.top[rows] = np.maximum(self.top[rows], np.where(stored, number + halves, 0))
+        top = self.top[rows]
+        self.top[rows] = np.where(stored, np.maximum(top, number + halves), top)
         return duplicate
 
     def _set_clock(self, rows: Rows, number: Counts) -> None:
         self.tags[rows] = NOWHERE
         self.cursor[rows] = number - self._lead
         self.top[rows] = number
+        self.resumes[rows] = number
         self.gap[rows] = LONG_GONE
         self.pending[rows] = 0
         self.slack[rows] = SLOTS
@@ -136,6 +144,7 @@ class JitterRings(Columns):
             return
         paused = (step == 1) & (number > self.top[rows])
         self.concealed_halves[rows] += np.where(paused, 0, pending)
+        self.resumes[rows[paused]] = number[paused]
         self.pending[rows] = np.where(waiting, 0, pending)
 
     def _find_late(
@@ -194,7 +203,8 @@ class JitterRings(Columns):
             part = np.where(there[:, None], part, faded)
             out[rows, index * HALF : (index + 1) * HALF] = part
             # Before a stream's first packet nothing is missing.
-            self.pending[rows] += (~there & live & (gap < LONG_GONE)).astype(np.int64)
+            missing = ~there & live & (gap < LONG_GONE)
+            self.pending[rows] += missing & (self.cursor[rows] + index >= self.resumes[rows])
             before = part
         self.gap[rows] = gap
 

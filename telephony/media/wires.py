@@ -34,7 +34,7 @@ SIOCGSTAMP = 0x8906
 
 
 class Batch:
-    """What one pass received: row ``k`` of ``matrix`` belongs to lane ``lanes[k]``."""
+    """What was received: row ``k`` of ``matrix`` belongs to lane ``lanes[k]``."""
 
     def __init__(self, capacity: int) -> None:
         self.lanes: list[int] = []
@@ -42,8 +42,15 @@ class Batch:
         self.grow(capacity)
 
     def grow(self, capacity: int) -> None:
+        """Room for so many datagrams; what is there is lost."""
+        self.clear()
         self.matrix: Codes = np.zeros((capacity, WIDTH), np.uint8)
         self.views = [memoryview(row) for row in self.matrix]
+
+    @property
+    def room(self) -> int:
+        """Datagrams that still fit."""
+        return len(self.views) - len(self.lanes)
 
     def clear(self) -> None:
         self.lanes.clear()
@@ -78,7 +85,8 @@ class Wires(Protocol):
         ...
 
     def receive(self, batch: Batch) -> int:
-        """One pass: at most one datagram a lane into the cleared batch; how many."""
+        """One pass: at most one datagram a lane behind what the batch holds, no more than it has
+        room for; how many."""
         ...
 
     def arrivals(self, rows: Iterable[int]) -> Floats:
@@ -112,11 +120,10 @@ class UdpWires:
         return UdpWire(self, row, rtp, rtcp, changed)
 
     def receive(self, batch: Batch) -> int:
-        batch.clear()
         lanes, sizes, views = batch.lanes, batch.sizes, batch.views
         receivers, rows = self.receivers, self.rows
-        count = 0
-        for descriptor, _ in self.rtp.poll(0, len(views)):
+        before = count = len(lanes)
+        for descriptor, _ in self.rtp.poll(0, batch.room):
             try:
                 size = receivers[descriptor](views[count])
             except OSError:
@@ -126,7 +133,7 @@ class UdpWires:
             lanes.append(rows[descriptor])
             sizes.append(size)
             count += 1
-        return count
+        return count - before
 
     def arrivals(self, rows: Iterable[int]) -> Floats:
         stamp, unpack, found = self._stamp, struct.Struct("ll").unpack, []

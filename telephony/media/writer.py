@@ -62,7 +62,8 @@ class Take:
 
 
 class Writer:
-    """``begin``, ``write`` and ``end`` are called on the loop's thread and only queue."""
+    """``begin``, ``write`` and ``end`` are called on the loop's thread and only queue; ``wake``
+    sets the thread to work."""
 
     def __init__(self, ceiling_bytes: int, opener: Callable[[Path], File] = open_file) -> None:
         self._ceiling = ceiling_bytes
@@ -120,6 +121,13 @@ class Writer:
         """No chunk follows."""
         self._put(partial(self._close, take, reason))
 
+    def wake(self) -> None:
+        """Let the thread do what is queued. Called when a tick is over, so that the two do not
+        take the interpreter lock from one another at each system call of the tick."""
+        if self._jobs:
+            with self._ready:
+                self._ready.notify()
+
     def run_queued(self) -> None:
         """Do what is queued now, in the caller's thread (tests, and the writer's own)."""
         while self._jobs:
@@ -128,9 +136,7 @@ class Writer:
     # -- the writer's thread --------------------------------------------------------------------
 
     def _put(self, job: Callable[[], None]) -> None:
-        with self._ready:
-            self._jobs.append(job)
-            self._ready.notify()
+        self._jobs.append(job)
 
     def _run(self) -> None:
         while True:
