@@ -176,10 +176,9 @@ class DialBody(Body):
         return value
 
     @model_validator(mode="after")
-    def _somebody_talks(self) -> DialBody:
-        planned = self.dialplan or (self.metadata or {}).get("dialplan")
-        if self.agent_id is None and self.intent is None and not planned:
-            raise ValueError("agentId: one of agentId, intent and dialplan is required")
+    def _tags_have_an_agent(self) -> DialBody:
+        # That somebody must talk is the switchboard's to say: the number in ``from`` and the
+        # settings may name a dialplan too.
         if self.webhook_tags and self.agent_id is None:
             raise ValueError("webhookTags: can be given only with agentId")
         return self

@@ -90,10 +90,12 @@ async def test_the_duration_is_clamped(api: Any, asked: float, given: int) -> No
     assert api.board.orders[0].max_duration_seconds == given
 
 
-@pytest.mark.parametrize("where", ["dialplan", "metadata"])
-async def test_a_dialplan_stands_for_an_agent(api: Any, where: str) -> None:
-    extra = {"dialplan": "d"} if where == "dialplan" else {"metadata": {"dialplan": "d"}}
+@pytest.mark.parametrize("extra", [{}, {"dialplan": "d"}, {"metadata": {"dialplan": "d"}}])
+async def test_who_talks_is_the_switchboards_to_find(api: Any, extra: dict[str, Any]) -> None:
     assert (await api.post("/v1/sessions/phone", {"to": TO, **extra})).status == 200
+    api.board.failure = BadInput("dialplan: none given", field="dialplan")
+    reply = await api.post("/v1/sessions/phone", {"to": TO, **extra})
+    assert (reply.status, reply.body["issues"][0]["path"]) == (400, "dialplan")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,6 @@ async def test_a_dialplan_stands_for_an_agent(api: Any, where: str) -> None:
         ({"to": "+1234567890123456"}, "to"),
         ({"to": TO + "\n"}, "to"),
         ({"from": "anonymous"}, "from"),
-        ({"dialplan": None}, "agentId"),
         ({"dialplan": 3}, "dialplan"),
         ({"intent": {}}, "intent.language"),
         ({"intent": {"language": "e"}}, "intent.language"),
