@@ -50,8 +50,8 @@ TYPES: dict[type[e.Event], str] = {
 # that move no state and that no report is the poorer for.
 INFORMATIONAL = frozenset({e.PromptPlayed, e.DigitsSent, e.VariableSet, e.LegEarlyMedia})
 
-# The payload says these itself in its own columns.
-_COLUMNS = frozenset({"at", "outcome"})
+# Said in columns of their own; and where a file lies on this machine is nobody's business.
+_LEFT_OUT = frozenset({"at", "outcome", "path"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ def publish(
     data = e.encode(event)
     outcome: Outcome | None = getattr(event, "outcome", None)
     payload: dict[str, Any] = {"seq": seq}
-    payload.update((k, v) for k, v in data.items() if k not in _COLUMNS and v is not None)
+    payload.update((k, v) for k, v in data.items() if k not in _LEFT_OUT and v is not None)
     sip_status = getattr(event, "sip_status", None)
     sip_reason = None
     cause = None

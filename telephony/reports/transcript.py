@@ -109,7 +109,8 @@ def _take(made: _Transcript, position: int, event: e.Event) -> None:
 
 
 def _prompt(made: _Transcript, position: int, event: e.PromptPlayed) -> None:
-    if event.heard_ms <= 0:
+    # A prompt that was cut before its first whole word was not said.
+    if event.heard_ms <= 0 or (event.text and not event.heard_text):
         return
     started = event.started_at or event.at
     ended = started + timedelta(milliseconds=event.heard_ms)

@@ -40,6 +40,9 @@ from telephony.switchboard.kit import Kit
 log = structlog.get_logger("telephony.switchboard.session")
 
 
+_GOING = frozenset({"hangup", "leg_ended"})
+
+
 @dataclass(frozen=True, slots=True)
 class EndOrder:
     """Somebody outside wants the call over."""
@@ -204,6 +207,10 @@ class Session:
     async def _step(self, event: Event) -> None:
         program = self._program
         if program is None or self._handed_over or self._ending is not None:
+            return
+        # What ends only because its leg is going says nothing to the program: the leg's own end
+        # follows, and a program that went on to its next node first would hang up on a dead line.
+        if getattr(event, "reason", "") in _GOING:
             return
         now = self.kit.clock.monotonic()
         if self._started:

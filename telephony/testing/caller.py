@@ -13,10 +13,11 @@ import sys
 import time
 
 import numpy as np
+import numpy.typing as npt
 
 from telephony.audio import level
 from telephony.base.errors import SpeechUnavailable
-from telephony.testing.audio import tone
+from telephony.testing.audio import segments, tone
 from telephony.testing.softphone import PhoneCall, Softphone
 from telephony.testing.words import recognise
 
@@ -37,6 +38,8 @@ FRAME_LOUD_DBM0 = -42.0
 CUT_MS = 40.0
 """A cut prompt's last loud packet arrives at most this long after the key's first one left."""
 MESSAGE_HZ = 700.0
+PAUSE_MS = 250
+"""Between two sentences of our voice lie 300 ms, between clauses half of that."""
 
 
 class Missed(Exception):
@@ -71,7 +74,10 @@ async def loud_now(call: PhoneCall, step: str, seconds: float) -> float:
 
 
 async def quiet(call: PhoneCall, step: str, seconds: float, still: float = 0.7) -> float:
-    """Wait until it has been quiet for ``still`` seconds; returns when the last sound came."""
+    """Wait until it has been quiet for ``still`` seconds; returns when the last sound came.
+
+    Within a sentence of ours a pause has at most 340 ms, between two prompts at least 500.
+    """
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         last = call.sound.last_loud(400)
@@ -81,9 +87,13 @@ async def quiet(call: PhoneCall, step: str, seconds: float, still: float = 0.7) 
     raise Missed(step, f"it did not become quiet within {seconds:g} s")
 
 
-async def understood(call: PhoneCall, step: str, wanted: str, since: float, until: float) -> None:
-    """Check level and words of what was heard between two times."""
+async def understood(
+    call: PhoneCall, step: str, wanted: str, since: float, until: float, *, cut: bool = False
+) -> None:
+    """Check level and words of what was heard between two times; ``cut``: it was cut short."""
     samples = call.sound.heard(since, until)
+    if cut:
+        samples = whole_sentences(samples)
     loudness = level.active_dbm0(samples) if samples.size else level.FLOOR
     if loudness < LOUD_DBM0:
         raise Missed(step, f"heard only {loudness:.0f} dBm0")
@@ -92,7 +102,17 @@ async def understood(call: PhoneCall, step: str, wanted: str, since: float, unti
     except SpeechUnavailable as error:
         raise Missed(step, f"its words cannot be checked: {error.message}") from error
     seconds = samples.size / 8000
-    need(step, found == wanted, f"{seconds:.1f} s at {loudness:.0f} dBm0, “{(found or 'nothing')[:60]}”")
+    need(
+        step,
+        found == wanted,
+        f"{seconds:.1f} s at {loudness:.0f} dBm0, “{(found or 'nothing')[:60]}”",
+    )
+
+
+def whole_sentences(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """What was said up to the last pause: a sentence that a key cut short is no word's whole."""
+    pauses = [s for s in segments(samples, min_silence_ms=PAUSE_MS) if not s.sound and s.start_ms]
+    return samples[: pauses[-1].end_ms * 8] if pauses else samples
 
 
 async def press_inside(call: PhoneCall, key: str, step: str) -> float:
@@ -118,11 +138,11 @@ async def visit(call: PhoneCall) -> None:
     # Inside the greeting, and far enough for its words to be known.
     await asyncio.sleep(max(0.0, began + 5.0 - time.monotonic()))
     pressed = await press_inside(call, "1", "press 1 inside the greeting")
-    await understood(call, "hear the greeting", GREETING, began - 0.2, pressed)
+    await understood(call, "hear the greeting", GREETING, began - 0.2, pressed, cut=True)
 
     began = await loud_now(call, "hear the opening hours", 5.0)
-    await asyncio.sleep(max(0.0, began + 5.5 - time.monotonic()))
-    await understood(call, "hear the opening hours", HOURS, began - 0.2, time.monotonic())
+    ended = await quiet(call, "hear the opening hours", 9.0, still=0.45)
+    await understood(call, "hear the opening hours", HOURS, began - 0.2, ended + 0.1)
 
     await press_inside(call, "2", "press 2 inside the menu")
     began = await loud_now(call, "be asked for a message", 5.0)
@@ -133,8 +153,11 @@ async def visit(call: PhoneCall) -> None:
     await call.sound.press("#")
     say("leave two seconds of a tone and press #", True)
     began = await loud_now(call, "be thanked", 5.0)
-    ended = await quiet(call, "be thanked", 10.0, still=0.5)
-    await understood(call, "be thanked", THANKS, began - 0.2, ended + 0.02)
+    # Inside the farewell: a caller does not wait for the end of it.
+    await asyncio.sleep(max(0.0, began + 2.9 - time.monotonic()))
+    ended = time.monotonic()
+    call.hangup()
+    await understood(call, "be thanked", THANKS, began - 0.2, ended, cut=True)
 
 
 async def run(uri: str) -> int:
