@@ -55,6 +55,10 @@ class Mixer:
         if not members:
             del self._members[name]
 
+    def is_in(self, row: int, name: str) -> bool:
+        """Whether a lane is in this room."""
+        return self._group.get(row) == f"room {name}"
+
     def group(self, row: int) -> frozenset[int]:
         """Whom a lane hears."""
         members = self._members.get(self._group.get(row, ""), set())

@@ -193,3 +193,8 @@ class Lane:
         """Hear everybody else of a mixing group and be heard; leaves a bridge or another group."""
         if self._closed is None:
             self._bank.mixer.enter(self.row, group)
+
+    def leave_group(self, group: str) -> None:
+        """Leave this mixing group; nothing where the lane is bridged or elsewhere by now."""
+        if self._closed is None and self._bank.mixer.is_in(self.row, group):
+            self._bank.mixer.leave(self.row)

@@ -1,0 +1,1 @@
+"""Where a call meets others: rooms of this process."""
