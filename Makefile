@@ -42,12 +42,12 @@ packages:
 
 .venv/.installed: .venv/.created pyproject.toml
 	@echo "installing into .venv ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[speech]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[speech]'
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed
 	@echo "installing what the tests need into .venv ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[speech,dev]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[speech,dev]'
 	@touch $@
 
 clean:

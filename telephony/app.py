@@ -104,7 +104,8 @@ class App:
                 f"default_dialplan: there is no dialplan {settings.default_dialplan!r}",
                 field="default_dialplan",
             )
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        # Numbers, recordings and the secret lie in it: nobody else's to read.
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         secret = settings.secret_key or ensure_secret(settings.data_dir)
 
         # The store first: nothing is admitted whose record has no place to go.
@@ -152,7 +153,7 @@ class App:
                 calls_per_second=settings.calls_per_second,
             ),
             carrier=self.carrier,
-            rooms=LocalRooms(self.engine),
+            rooms=LocalRooms(self.engine.config),
             speech=self.speech,
             callbacks=self.store.callbacks,
             journal=self.journal,

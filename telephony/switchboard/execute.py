@@ -293,9 +293,14 @@ class Executor:
             return
         # Rooms of two organizations never meet, whatever their dialplans call them.
         room = f"{self._session.call.organization}/{order.room}"
-        self._kit.rooms.join(room, order.leg, leg.media)
-        self._rooms[order.leg] = order.room
         now = self._kit.clock.now()
+        try:
+            self._kit.rooms.join(room, order.leg, leg.media)
+        except TelephonyError as error:
+            log.warning("a room could not be entered", call=self._session.call.id, error=str(error))
+            self._session.emit(e.RoomLeft(at=now, leg=order.leg, room=order.room))
+            return
+        self._rooms[order.leg] = order.room
         self._session.emit(e.RoomJoined(at=now, leg=order.leg, room=order.room))
 
     async def _leave_room(self, order: c.LeaveRoom) -> None:

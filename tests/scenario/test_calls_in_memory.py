@@ -380,3 +380,18 @@ async def test_whatever_happens_every_call_ends_once(world: World, seed: int) ->
         assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
         assert world.records.calls[session].outcome is not None
         assert session in world.records.reports
+
+
+async def test_a_caller_who_leaves_in_the_last_sentence_hung_up_himself(world: World) -> None:
+    world.plan(
+        "farewell",
+        "name: farewell\nstart: bye\nnodes:\n"
+        "  bye: {verb: say, text: Thank you and goodbye., farewell: true, next: end}\n"
+        "  end: {verb: hangup}\n",
+    )
+    leg = world.carrier.offer("farewell")
+    await world.settle()
+    leg.leaves()
+    rows = await world.until_over(only_session(world))
+    assert rows[-1].payload["ended_by"] == "caller"
+    assert world.records.reports[only_session(world)].outcome == "completed"
