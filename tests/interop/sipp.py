@@ -1,193 +1,341 @@
-"""sipp scenarios from steps: each a message to send or to expect, in sipp's own XML."""
+"""sipp scenarios from steps: each a message to send or to expect, in sipp's own XML.
+
+A scenario is written once and serves UDP and TCP. A caller's says ``invite``, ``ack``, ``bye``; a
+callee's ``expect("INVITE")`` and ``answer``. CSeq and branches are kept here, so that a CANCEL and
+the ACK of a refusal carry those of their INVITE (RFC 3261 §9.1, §17.1.1.3).
+"""
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
+
+KEYS = Path("/usr/share/sip-tester")
+CALLER = "+12025550188"
 
 SDP = """v=0
 o=gear 1 {version} IN IP[local_ip_type] [local_ip]
 s=-
 c=IN IP[media_ip_type] [media_ip]
 t=0 0
-m=audio [media_port] RTP/AVP 0 8 101
-a=rtpmap:0 PCMU/8000
-a=rtpmap:8 PCMA/8000
-a=rtpmap:101 telephone-event/8000
-a=fmtp:101 0-15
-a=ptime:20
+m=audio [media_port] RTP/AVP {formats}
+{maps}a=ptime:20
 a={direction}
 """
+MAPS = {
+    0: "a=rtpmap:0 PCMU/8000\n",
+    8: "a=rtpmap:8 PCMA/8000\n",
+    18: "a=rtpmap:18 G729/8000\n",
+    101: "a=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\n",
+}
 
 
-def sdp(direction: str = "sendrecv", version: int = 1) -> str:
-    return SDP.format(direction=direction, version=version)
+def sdp(
+    direction: str = "sendrecv", version: int = 1, formats: tuple[int, ...] = (0, 8, 101)
+) -> str:
+    """A description of sipp's own audio port."""
+    return SDP.format(
+        direction=direction,
+        version=version,
+        formats=" ".join(map(str, formats)),
+        maps="".join(MAPS[f] for f in formats),
+    )
 
 
 @dataclass
 class Scenario:
-    """Steps, and the scenario's name."""
+    """Steps, and the scenario's name, which names its files."""
 
     name: str
+    user: str = "gear"
+    """The user part of a caller's Contact."""
+    caller: str = CALLER
+    """The user part of a caller's From."""
     steps: list[str] = field(default_factory=list)
+    _cseq: int = 0
+    _invite: tuple[int, int] = (0, 0)
+    _unused: set[str] = field(default_factory=set)
 
-    def send(self, text: str, body: str = "", retrans: int | None = None, **attrs: str) -> Scenario:
-        extra = "".join(f" {k}={quoteattr(v)}" for k, v in attrs.items())
-        again = f' retrans="{retrans}"' if retrans else ""
-        lines = text.strip("\n")
+    # --- any step -----------------------------------------------------------------------------
+
+    def send(
+        self,
+        text: str,
+        body: str = "",
+        content_type: str = "application/sdp",
+        *,
+        again: bool = True,
+    ) -> Scenario:
+        """A message; ``again``: retransmitted until what comes next has come."""
+        lines = re.sub(r"\n\n+", "\n", text.strip("\n"))
         if body:
-            lines += f"\nContent-Type: application/sdp\nContent-Length: [len]\n\n{body}"
+            lines += f"\nContent-Type: {content_type}\nContent-Length: [len]\n\n{body}"
         else:
-            lines += "\nContent-Length: 0\n"
-        self.steps.append(f"<send{again}{extra}><![CDATA[\n{lines}\n]]></send>")
+            lines += "\nContent-Length: 0\n\n"
+        retrans = ' retrans="500"' if again else ""
+        self.steps.append(f"<send{retrans}><![CDATA[\n{lines}\n]]></send>")
         return self
 
-    def expect(self, what: str | int, optional: bool = False, **attrs: str) -> Scenario:
-        extra = "".join(f" {k}={quoteattr(v)}" for k, v in attrs.items())
+    def expect(self, what: str | int, optional: bool = False, actions: str = "") -> Scenario:
+        """A request by its method or a response by its status must come now, or may."""
         kind = "response" if isinstance(what, int) else "request"
-        maybe = ' optional="true"' if optional else ""
-        self.steps.append(f'<recv {kind}="{what}"{maybe}{extra}></recv>')
+        attributes = {kind: str(what)}
+        if optional:
+            attributes["optional"] = "true"
+        if what in (200, "INVITE"):
+            attributes["rrs"] = "true"  # remembers the peer's Contact as [next_url]
+        if what in (401, 407):
+            attributes["auth"] = "true"
+        words = "".join(f" {k}={quoteattr(v)}" for k, v in attributes.items())
+        inner = f"<action>{actions}</action>" if actions else ""
+        self.steps.append(f"<recv{words}>{inner}</recv>")
+        return self
+
+    def ringing(self) -> Scenario:
+        """What may come before a final response."""
+        for status in (100, 180, 183):
+            self.expect(status, optional=True)
         return self
 
     def pause(self, milliseconds: int) -> Scenario:
         self.steps.append(f'<pause milliseconds="{milliseconds}"/>')
         return self
 
+    def act(self, actions: str) -> Scenario:
+        self.steps.append(f"<nop><action>{actions}</action></nop>")
+        return self
+
+    def press(self, keys: str) -> Scenario:
+        """Keys as RFC 4733 events from the audio port, as Debian's sipp captured them.
+
+        Their sequence numbers follow one another only when the keys rise. A raw socket sends
+        them: needs root.
+        """
+        for key in keys:
+            self.pause(350).act(f'<exec play_pcap_audio="{KEYS}/dtmf_2833_{key}.pcap"/>')
+        return self
+
+    def mentions(self, variable: str) -> Scenario:
+        """sipp refuses a variable that is set and never read."""
+        self._unused.add(variable)
+        return self
+
     def xml(self) -> str:
         steps = "\n".join(self.steps)
+        unused = "".join(f'<Reference variables="{name}"/>\n' for name in sorted(self._unused))
         return (
             '<?xml version="1.0" encoding="ISO-8859-1" ?>\n<!DOCTYPE scenario SYSTEM "sipp.dtd">\n'
-            f'<scenario name="{self.name}">\n{steps}\n</scenario>\n'
+            f'<scenario name="{self.name}">\n{steps}\n{unused}</scenario>\n'
         )
 
-    # --- a caller's messages ---------------------------------------------------------------
+    # --- a caller's messages ------------------------------------------------------------------
 
-    def invite(
-        self, body: str = "", extra: str = "", cseq: int = 1, to_tag: bool = False
-    ) -> Scenario:
-        to = "[peer_tag_param]" if to_tag else ""
-        return self.send(
-            f"""
-INVITE sip:[service]@[remote_ip]:[remote_port] SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+    def _request(self, method: str, uri: str, to: str, cseq: int, branch: str, extra: str) -> str:
+        return f"""
+{method} {uri} SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch={branch};rport
 Max-Forwards: 70
-From: gear <sip:+12025550188@[local_ip]:[local_port]>;tag=[pid]gear[call_number]
+From: <sip:{self.caller}@[remote_ip]:[remote_port]>;tag=[pid]gear[call_number]
 To: <sip:[service]@[remote_ip]:[remote_port]>{to}
 Call-ID: [call_id]
-CSeq: {cseq} INVITE
-Contact: <sip:gear@[local_ip]:[local_port];transport=[transport]>
-Supported: timer
-{extra}""",
-            body or sdp(),
-            retrans=500,
-        )
-
-    def in_dialog(self, method: str, cseq: int, extra: str = "", body: str = "") -> Scenario:
-        return self.send(
-            f"""
-{method} sip:[service]@[remote_ip]:[remote_port] SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
-Max-Forwards: 70
-From: gear <sip:+12025550188@[local_ip]:[local_port]>;tag=[pid]gear[call_number]
-To: <sip:[service]@[remote_ip]:[remote_port]>[peer_tag_param]
-Call-ID: [call_id]
 CSeq: {cseq} {method}
-Contact: <sip:gear@[local_ip]:[local_port];transport=[transport]>
-{extra}""",
-            body,
-            retrans=None if method == "ACK" else 500,
+Contact: <sip:{self.user}@[local_ip]:[local_port];transport=[transport]>
+User-Agent: SIPp
+{extra}"""
+
+    @property
+    def _target(self) -> str:
+        return "sip:[service]@[remote_ip]:[remote_port]"
+
+    def invite(self, body: str | None = None, extra: str = "") -> Scenario:
+        """The first INVITE of a call, or the next try after a challenge. ``""``: no offer."""
+        self._cseq += 1
+        self._invite = (len(self.steps), self._cseq)
+        text = self._request("INVITE", self._target, "", self._cseq, "[branch]", extra)
+        return self.send(text, sdp() if body is None else body)
+
+    def _branch_of_invite(self) -> str:
+        return f"[branch-{len(self.steps) - self._invite[0]}]"
+
+    def cancel(self) -> Scenario:
+        text = self._request(
+            "CANCEL", self._target, "", self._invite[1], self._branch_of_invite(), ""
         )
+        return self.send(text)
 
-    # --- a callee's messages ---------------------------------------------------------------
+    def refused(self, status: int, actions: str = "") -> Scenario:
+        """A refusal of the INVITE, and its ACK."""
+        self.expect(status, actions=actions)
+        to, branch = "[peer_tag_param]", self._branch_of_invite()
+        text = self._request("ACK", self._target, to, self._invite[1], branch, "")
+        return self.send(text, again=False)
 
-    def answer(self, status: str, body: str = "", extra: str = "", tag: bool = True) -> Scenario:
+    def answered(self, actions: str = "", body: str = "") -> Scenario:
+        """The 200 of the INVITE, and its ACK; with ``body`` where the 200 held the offer."""
+        self.ringing().expect(200, actions=actions)
+        to = "[peer_tag_param]"
+        text = self._request("ACK", "[next_url]", to, self._invite[1], "[branch]", "")
+        return self.send(text, body, again=False)
+
+    def request(
+        self, method: str, extra: str = "", body: str = "", content_type: str = "application/sdp"
+    ) -> Scenario:
+        """A request inside the call."""
+        self._cseq += 1
+        if method == "INVITE":
+            self._invite = (len(self.steps), self._cseq)
+        to = "[peer_tag_param]"
+        text = self._request(method, "[next_url]", to, self._cseq, "[branch]", extra)
+        return self.send(text, body, content_type)
+
+    def reinvite(self, direction: str = "sendrecv", version: int = 1, extra: str = "") -> Scenario:
+        """A new offer inside the call, taken and acknowledged."""
+        return self.request("INVITE", extra, sdp(direction, version)).answered()
+
+    def bye(self) -> Scenario:
+        return self.request("BYE").expect(200)
+
+    def register(self, extra: str = "", expires: int = 120) -> Scenario:
+        self._cseq += 1
+        extra = f"Expires: {expires}\n{extra}"
+        text = self._request(
+            "REGISTER", "sip:[remote_ip]:[remote_port]", "", self._cseq, "[branch]", extra
+        )
+        return self.send(text)
+
+    # --- a callee's messages ------------------------------------------------------------------
+
+    def called(self, actions: str = "") -> Scenario:
+        """The INVITE of somebody who calls; who that is, is kept for requests of our own."""
+        self._unused.add("caller")
+        keep = '<ereg regexp=".*" search_in="hdr" header="From:" assign_to="caller"/>'
+        return self.expect("INVITE", actions=keep + actions)
+
+    def answer(
+        self, status: str, body: str = "", extra: str = "", *, tag: bool = True, cseq: str = ""
+    ) -> Scenario:
+        """A response to the last request. ``tag``: it is not inside the call yet."""
         to = ";tag=[pid]callee[call_number]" if tag else ""
-        retrans = 500 if status.startswith("2") and body else None
-        return self.send(
-            f"""
+        text = f"""
 SIP/2.0 {status}
 [last_Via:]
 [last_From:]
 [last_To:]{to}
 [last_Call-ID:]
-[last_CSeq:]
+{cseq or "[last_CSeq:]"}
 [last_Record-Route:]
-Contact: <sip:[local_ip]:[local_port];transport=[transport]>
-{extra}""",
-            body,
-            retrans=retrans,
-        )
+Contact: <sip:{self.user}@[local_ip]:[local_port];transport=[transport]>
+{extra}"""
+        return self.send(text, body, again=bool(body) and status.startswith("200"))
 
-    def again(self, status: str, body: str = "", extra: str = "") -> Scenario:
-        """An answer within the dialog, whose To has its tag already."""
+    def inside(self, status: str, body: str = "", extra: str = "") -> Scenario:
+        """A response to a request inside the call, whose To has its tag already."""
         return self.answer(status, body, extra, tag=False)
 
-    def callee_request(self, method: str, cseq: int, extra: str = "", body: str = "") -> Scenario:
-        return self.send(
-            f"""
+    def cancelled(self) -> Scenario:
+        """Their CANCEL, and what it brings about."""
+        self.expect("CANCEL").answer("200 OK")
+        # The last message is the CANCEL, the 487 belongs to the INVITE.
+        self.answer("487 Request Terminated", cseq="CSeq: [last_cseq_number] INVITE")
+        return self.expect("ACK")
+
+    def callee_request(self, method: str, extra: str = "", body: str = "") -> Scenario:
+        """A request of the callee inside the call."""
+        self._cseq += 1
+        return self.send(self._callee(method, self._cseq, extra), body)
+
+    def callee_ack(self) -> Scenario:
+        return self.send(self._callee("ACK", self._cseq, ""), again=False)
+
+    def _callee(self, method: str, cseq: int, extra: str) -> str:
+        self._unused.discard("caller")
+        return f"""
 {method} [next_url] SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch];rport
 Max-Forwards: 70
-From: <sip:callee@[local_ip]:[local_port]>;tag=[pid]callee[call_number]
-To: [$1]
+From: <sip:{self.user}@[local_ip]:[local_port]>;tag=[pid]callee[call_number]
+To:[$caller]
 Call-ID: [call_id]
 CSeq: {cseq} {method}
-Contact: <sip:[local_ip]:[local_port];transport=[transport]>
-{extra}""",
-            body,
-            retrans=None if method == "ACK" else 500,
-        )
-
-
-def command(
-    scenario: Scenario,
-    folder: Path,
-    *,
-    port: int,
-    target: str = "",
-    transport: str = "udp",
-    service: str = "",
-    options: tuple[str, ...] = (),
-) -> list[str]:
-    path = folder / f"{scenario.name}.xml"
-    path.write_text(scenario.xml())
-    words = ["sipp", "-sf", str(path), "-i", "127.0.0.1", "-p", str(port), "-m", "1", "-nostdin"]
-    words += ["-t", "u1" if transport == "udp" else "t1", "-timeout", "40s", "-timeout_error"]
-    words += ["-trace_err", "-error_file", str(folder / f"{scenario.name}.err")]
-    if service:
-        words += ["-s", service]
-    words += list(options)
-    if target:
-        words.append(target)
-    return words
+Contact: <sip:{self.user}@[local_ip]:[local_port];transport=[transport]>
+{extra}"""
 
 
 @dataclass
 class Sipp:
     """A sipp that runs one scenario once."""
 
-    scenario: Scenario
+    name: str
     process: subprocess.Popen[bytes]
     folder: Path
+
+    def _file(self, ending: str) -> str:
+        path = self.folder / f"{self.name}.{ending}"
+        return path.read_text(errors="replace") if path.exists() else ""
 
     def wait(self, seconds: float = 45.0) -> None:
         """It must end well: every message came as expected."""
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.stop()
             code = -1
-        errors = self.folder / f"{self.scenario.name}.err"
-        said = errors.read_text() if errors.exists() else ""
-        assert code == 0, f"sipp {self.scenario.name} ended with {code}:\n{said}"
+        assert code == 0, f"sipp {self.name}: {code}\n{self._file('err')}\n{self._file('msg')}"
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def received(self) -> list[str]:
+        """The messages it got, each whole."""
+        return list(self._messages("received"))
+
+    def sent(self) -> list[str]:
+        """The messages it sent."""
+        return list(self._messages("sent"))
+
+    def _messages(self, which: str) -> Iterator[str]:
+        for part in re.split(r"^-{20,}.*$", self._file("msg"), flags=re.M):
+            head, _, message = part.strip().partition("\n\n")
+            if re.search(rf"message {which}", head):
+                yield message.replace("\r", "").strip()
 
 
-def start(scenario: Scenario, folder: Path, **how: object) -> Sipp:
-    words = command(scenario, folder, **how)  # type: ignore[arg-type]
+def start(
+    scenario: Scenario,
+    folder: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int,
+    media_port: int,
+    target: str = "",
+    transport: str = "udp",
+    service: str = "",
+    options: tuple[str, ...] = (),
+) -> Sipp:
+    """Run it: as a caller with a ``target``, else as a callee on ``port``."""
+    path = folder / f"{scenario.name}.xml"
+    path.write_text(scenario.xml())
+    # fmt: off
+    words = [
+        "sipp", "-sf", str(path), "-i", host, "-mi", host, "-p", str(port),
+        "-mp", str(media_port), "-m", "1", "-l", "1", "-nostdin",
+        "-t", "u1" if transport == "udp" else "t1",
+        "-timeout", "40s", "-timeout_error", "-deadcall_wait", "0",
+        "-trace_err", "-error_file", str(folder / f"{scenario.name}.err"),
+        "-trace_msg", "-message_file", str(folder / f"{scenario.name}.msg"),
+    ]
+    # fmt: on
+    if service:
+        words += ["-s", service]
+    words += list(options)
+    if target:
+        words.append(target)
     process = subprocess.Popen(
         words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    return Sipp(scenario, process, folder)
+    return Sipp(scenario.name, process, folder)

@@ -2,210 +2,276 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.interop.conftest import Service, free_port
-from tests.interop.sipp import Scenario, sdp, start
-
-
-def hangup(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """The one call.hangup, which is the last event, in a sequence without a gap."""
-    ends = [e for e in events if e["event_type"] == "call.hangup"]
-    assert len(ends) == 1
-    assert events[-1] is ends[0]
-    assert [e["payload"]["seq"] for e in events] == list(range(1, len(events) + 1))
-    created = [e["created_at"] for e in events]
-    assert created == sorted(set(created))
-    return ends[0]
-
-
-def types(events: list[dict[str, Any]]) -> list[str]:
-    return [e["event_type"] for e in events]
-
-
-@pytest.fixture(params=["udp", "tcp"])
-def transport(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+from tests.interop.conftest import TRUNK, Gear
+from tests.interop.service import Service, eventually, how, types
+from tests.interop.sipp import Scenario, sdp
 
 
 def run(
-    service: Service,
-    scenario: Scenario,
-    folder: Path,
-    transport: str,
-    user: str = "front-desk",
-    options: tuple[str, ...] = (),
+    service: Service, gear: Gear, scenario: Scenario, transport: str, user: str = "front-desk"
 ) -> tuple[str, list[dict[str, Any]]]:
+    """The whole call: sipp saw what it expected, and this is what we wrote down."""
     before = service.api.sessions()
-    gear = start(
-        scenario,
-        folder,
-        port=free_port(),
-        target=f"127.0.0.1:{service.sip_port}",
-        transport=transport,
-        service=user,
-        options=options,
-    )
-    gear.wait()
+    gear.calls(service, scenario, user, transport).wait()
     session = service.api.new_session(before)
     return session, service.api.ended(session)
 
 
-def provisionals(scenario: Scenario) -> Scenario:
-    return scenario.expect(100, optional=True).expect(180, optional=True)
+def digits(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    found = [e["payload"] for e in events if e["event_type"] == "call.dtmf.received"]
+    return [(d["digit"], d["method"]) for d in found]
 
 
-def test_answered_and_the_caller_hangs_up(service: Service, tmp_path: Path, transport: str) -> None:
-    s = provisionals(Scenario("caller-hangs-up").invite()).expect(200, rrs="true")
-    s.in_dialog("ACK", 1).pause(700).in_dialog("BYE", 2).expect(200)
-    session, events = run(service, s, tmp_path, transport)
-    end = hangup(events)
-    assert (end["status"], end["failure_cause"]) == ("ended", None)
-    assert end["payload"]["ended_by"] == "caller"
+def test_answered_and_the_caller_hangs_up(service: Service, gear: Gear, transport: str) -> None:
+    s = Scenario("caller-hangs-up").invite().answered().pause(700).bye()
+    session, events = run(service, gear, s, transport)
+    assert how(events) == ("ended", None, "caller")
     assert types(events)[0] == "call.initiated"
     assert "call.answered" in types(events)
-    report = service.api.get(f"/v1/calls/{session}/report")
-    assert report["outcome"] == "abandoned"  # it left inside the greeting
+    assert service.api.report(session)["outcome"] == "abandoned"  # it left inside the greeting
     detail = service.api.get(f"/v1/calls/{session}")
     assert detail["status"] == "ended"
     assert 0.3 < detail["duration_seconds"] < 5
 
 
-def test_answered_and_we_hang_up(service: Service, tmp_path: Path, transport: str) -> None:
-    s = provisionals(Scenario("we-hang-up").invite()).expect(200)
-    s.in_dialog("ACK", 1).expect("BYE").again("200 OK")
-    # The desk says a sentence and hangs up.
-    session, events = run(service, s, tmp_path, transport, user="talk")
-    end = hangup(events)
-    assert (end["status"], end["failure_cause"]) == ("ended", None)
-    assert end["payload"]["ended_by"] == "service"
-    assert service.api.get(f"/v1/calls/{session}/report")["outcome"] == "completed"
+def test_answered_and_we_hang_up(service: Service, gear: Gear, transport: str) -> None:
+    s = Scenario("we-hang-up").invite().answered().expect("BYE").inside("200 OK")
+    session, events = run(service, gear, s, transport, "talk")
+    assert how(events) == ("ended", None, "service")
+    report = service.api.report(session)
+    assert report["outcome"] == "completed"
+    assert "Hello from the service" in report["transcript"]["entries"][0]["text"]
 
 
-def test_cancelled_before_the_answer(service: Service, tmp_path: Path, transport: str) -> None:
-    s = Scenario("cancelled").invite().expect(100, optional=True).expect(180)
-    s.pause(200)
-    s.send(
-        """
-CANCEL sip:[service]@[remote_ip]:[remote_port] SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch-2]
-Max-Forwards: 70
-From: gear <sip:+12025550188@[local_ip]:[local_port]>;tag=[pid]gear[call_number]
-To: <sip:[service]@[remote_ip]:[remote_port]>
-Call-ID: [call_id]
-CSeq: 1 CANCEL
-""",
-        retrans=500,
-    )
-    # sipp gives a fresh branch to each message; the CANCEL must carry the INVITE's.
-    s.steps[-1] = s.steps[-1].replace("[branch-2]", "[branch-3]")
-    s.expect(200).expect(487)
-    s.send(
-        """
-ACK sip:[service]@[remote_ip]:[remote_port] SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch-6]
-Max-Forwards: 70
-From: gear <sip:+12025550188@[local_ip]:[local_port]>;tag=[pid]gear[call_number]
-To: <sip:[service]@[remote_ip]:[remote_port]>[peer_tag_param]
-Call-ID: [call_id]
-CSeq: 1 ACK
-"""
-    )
-    _, events = run(service, s, tmp_path, transport, user="slow")
-    end = hangup(events)
-    assert (end["status"], end["failure_cause"]) == ("canceled", "canceled")
+def test_ended_through_the_api(service: Service, gear: Gear, transport: str) -> None:
+    before = service.api.sessions()
+    s = Scenario("api-ends").invite().answered().expect("BYE").inside("200 OK")
+    caller = gear.calls(service, s, "long", transport)
+    session = service.api.new_session(before)
+    service.api.wait(session, "call.answered")
+    assert service.api.post(f"/v1/calls/{session}/end")["status"] == "ending"
+    caller.wait()
+    assert how(service.api.ended(session)) == ("ended", None, "api")
+    assert service.api.post(f"/v1/calls/{session}/end")["status"] == "already_ended"
+
+
+def test_cancelled_before_the_answer(service: Service, gear: Gear, transport: str) -> None:
+    s = Scenario("cancels").invite().expect(100, optional=True).expect(180).pause(200)
+    s.cancel().expect(200).refused(487)
+    session, events = run(service, gear, s, transport, "slow")
+    assert how(events) == ("canceled", "canceled", "caller")
     assert "call.answered" not in types(events)
+    assert service.api.report(session)["outcome"] == "canceled"
 
 
-def test_refused_by_the_dialplan(service: Service, tmp_path: Path, transport: str) -> None:
-    s = Scenario("refused").invite().expect(100, optional=True).expect(486)
-    s.in_dialog("ACK", 1)
-    _, events = run(service, s, tmp_path, transport, user="busy-line")
-    end = hangup(events)
-    assert (end["status"], end["failure_cause"]) == ("busy", "busy")
+@pytest.mark.parametrize(
+    ("user", "sip", "status", "cause", "outcome"),
+    [
+        ("busy-line", 486, "busy", "busy", "busy"),
+        ("declined", 603, "failed", "declined", "declined"),
+        ("closed", 480, "no_answer", "no_answer", "no_answer"),
+    ],
+)
+def test_refused_by_the_dialplan(
+    service: Service,
+    gear: Gear,
+    transport: str,
+    user: str,
+    sip: int,
+    status: str,
+    cause: str,
+    outcome: str,
+) -> None:
+    s = Scenario(user).invite().ringing().refused(sip)
+    session, events = run(service, gear, s, transport, user)
+    assert how(events)[:2] == (status, cause)
+    assert events[-1]["sip_status_code"] == sip
+    assert service.api.report(session)["outcome"] == outcome
 
 
-def test_a_phone_calls_with_its_password(service: Service, tmp_path: Path, transport: str) -> None:
-    s = Scenario("authenticated").invite(
-        extra='Authorization: Digest username="1001", realm="x", nonce="x", uri="sip:x",'
-        ' response="00000000000000000000000000000000"\n'
-    )
-    s.expect(100, optional=True).expect(401, auth="true").in_dialog("ACK", 1)
-    s.invite(extra="[authentication username=1001 password=desk]\n", cseq=2)
-    provisionals(s).expect(200)
-    s.in_dialog("ACK", 2).pause(300).in_dialog("BYE", 3).expect(200)
-    session, events = run(service, s, tmp_path, transport)
-    assert hangup(events)["status"] == "ended"
+def test_a_phone_calls_with_its_password(service: Service, gear: Gear, transport: str) -> None:
+    s = Scenario("phone", caller="1001").invite().ringing().refused(401)
+    s.invite(extra="[authentication username=1001 password=desk]")
+    s.answered().pause(200).bye()
+    _, events = run(service, gear, s, transport)
+    assert how(events) == ("ended", None, "caller")
     assert events[0]["payload"]["phone"] == "1001"
 
 
-def test_held_and_unheld_by_the_caller(service: Service, tmp_path: Path, transport: str) -> None:
-    s = provisionals(Scenario("hold").invite()).expect(200)
-    s.in_dialog("ACK", 1).pause(300)
-    s.in_dialog("INVITE", 2, body=sdp("sendonly", 2)).expect(100, optional=True).expect(200)
-    s.in_dialog("ACK", 2).pause(300)
-    s.in_dialog("INVITE", 3, body=sdp("sendrecv", 3)).expect(100, optional=True).expect(200)
-    s.in_dialog("ACK", 3).pause(300).in_dialog("BYE", 4).expect(200)
-    _, events = run(service, s, tmp_path, transport)
-    assert hangup(events)["status"] == "ended"
+def test_a_wrong_password_is_no_call(service: Service, gear: Gear, transport: str) -> None:
+    before = service.api.sessions()
+    s = Scenario("wrong", caller="1001").invite().ringing().refused(401)
+    s.invite(extra="[authentication username=1001 password=guess]").ringing().refused(403)
+    gear.calls(service, s, transport=transport).wait()
+    assert service.api.sessions() == before
+
+
+def test_a_trunk_calls_by_its_address(service: Service, gear: Gear, transport: str) -> None:
+    before = service.api.sessions()
+    s = Scenario("trunk").invite().answered().expect("BYE").inside("200 OK")
+    gear.calls(service, s, "+12025550100", transport, TRUNK).wait()
+    events = service.api.ended(service.api.new_session(before))
+    assert how(events) == ("ended", None, "service")
+    assert events[0]["payload"]["trunk"] == "trunk_gear"
+
+
+def test_a_trunk_calls_with_its_password(service: Service, gear: Gear, transport: str) -> None:
+    s = Scenario("trunk-digest").invite().ringing().refused(401)
+    s.invite(extra='[authentication username=acme password="open sesame"]')
+    s.answered().expect("BYE").inside("200 OK")
+    _, events = run(service, gear, s, transport, "+12025550100")
+    assert events[0]["payload"]["trunk"] == "trunk_locked"
+
+
+def test_held_and_unheld(service: Service, gear: Gear, transport: str) -> None:
+    s = Scenario("holds").invite().answered().pause(200)
+    s.reinvite("sendonly", 2).pause(200).reinvite("sendrecv", 3).pause(200).bye()
+    before = service.api.sessions()
+    caller = gear.calls(service, s, transport=transport)
+    caller.wait()
+    events = service.api.ended(service.api.new_session(before))
+    assert how(events) == ("ended", None, "caller")
     order = [t for t in types(events) if t in ("call.hold", "call.unhold")]
     assert order == ["call.hold", "call.unhold"]
+    answers = [m for m in caller.received() if m.startswith("SIP/2.0 200") and "m=audio" in m]
+    assert ["a=recvonly" in m for m in answers] == [False, True, False]
 
 
-def test_a_session_is_refreshed(service: Service, tmp_path: Path, transport: str) -> None:
-    timer = "Session-Expires: 90;refresher=uac\nMin-SE: 90\n"
-    s = provisionals(Scenario("refresh").invite(extra=timer)).expect(200)
-    s.in_dialog("ACK", 1).pause(300)
-    s.in_dialog("INVITE", 2, extra=timer, body=sdp(version=1)).expect(100, optional=True)
-    s.expect(200).in_dialog("ACK", 2).pause(200)
-    s.in_dialog("UPDATE", 3, extra=timer).expect(200)
-    s.pause(200).in_dialog("BYE", 4).expect(200)
-    _, events = run(service, s, tmp_path, transport)
-    assert hangup(events)["status"] == "ended"
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_session_is_refreshed(service: Service, gear: Gear, transport: str, method: str) -> None:
+    timer = "Supported: timer\nSession-Expires: 90;refresher=uac\nMin-SE: 90"
+    s = Scenario(f"refreshes-{method}").invite(extra=timer).answered().pause(200)
+    if method == "INVITE":
+        s.reinvite(version=1, extra=timer)
+    else:
+        s.request("UPDATE", timer).expect(200)
+    s.pause(200).bye()
+    before = service.api.sessions()
+    caller = gear.calls(service, s, transport=transport)
+    caller.wait()
+    events = service.api.ended(service.api.new_session(before))
+    assert how(events) == ("ended", None, "caller")
     assert "call.hold" not in types(events)
+    said = [m for m in caller.received() if "Session-Expires: 90;refresher=uac" in m]
+    assert len(said) == 2
 
 
-def test_keys_by_info(service: Service, tmp_path: Path, transport: str) -> None:
-    s = provisionals(Scenario("info").invite()).expect(200)
-    s.in_dialog("ACK", 1).pause(500)
-    s.steps.append(
-        s.in_dialog("INFO", 2)
-        .steps.pop()
-        .replace(
-            "Content-Length: 0\n",
-            "Content-Type: application/dtmf-relay\nContent-Length: [len]\n\n"
-            "Signal=1\nDuration=160\n",
-        )
-    )
-    s.expect(200).pause(500).in_dialog("BYE", 3).expect(200)
-    session, events = run(service, s, tmp_path, transport)
-    digits = [e for e in events if e["event_type"] == "call.dtmf.received"]
-    assert [d["payload"]["digit"] for d in digits] == ["1"]
-    assert digits[0]["payload"]["method"] == "info"
-    cut = [e for e in events if e["event_type"] == "call.prompt.played"][0]["payload"]
+def test_too_short_a_session_is_422(service: Service, gear: Gear, transport: str) -> None:
+    s = Scenario("short").invite(extra="Supported: timer\nSession-Expires: 30\nMin-SE: 30")
+    s.ringing().refused(422)
+    s.invite(extra="Supported: timer\nSession-Expires: 1800;refresher=uac").answered().bye()
+    before = service.api.sessions()
+    caller = gear.calls(service, s, transport=transport)
+    caller.wait()
+    assert any("Min-SE: 90" in m for m in caller.received() if m.startswith("SIP/2.0 422"))
+    service.api.ended(service.api.new_session(before))
+
+
+def test_an_invite_without_an_offer(service: Service, gear: Gear, transport: str) -> None:
+    s = Scenario("no-offer").invite("").answered(body=sdp()).expect("BYE").inside("200 OK")
+    session, events = run(service, gear, s, transport, "talk")
+    assert how(events) == ("ended", None, "service")
+    assert service.api.report(session)["outcome"] == "completed"
+
+
+def test_keys_by_info(service: Service, gear: Gear, transport: str) -> None:
+    s = Scenario("info").invite().answered().pause(500)
+    s.request("INFO", "", "Signal=1\nDuration=160\n", "application/dtmf-relay").expect(200)
+    s.pause(300).bye()
+    _, events = run(service, gear, s, transport)
+    assert digits(events) == [("1", "info")]
+    cut = next(e["payload"] for e in events if e["event_type"] == "call.prompt.played")
     assert cut["reason"] == "barge_in"
     assert 0 < cut["heard_ms"] < cut["total_ms"]
 
 
-def test_nothing_usable_is_488(service: Service, tmp_path: Path) -> None:
-    g729 = sdp().replace("RTP/AVP 0 8 101", "RTP/AVP 18").replace("a=rtpmap:0 PCMU/8000\n", "")
+def test_keys_in_the_sound(service: Service, gear: Gear, transport: str) -> None:
+    s = Scenario("rfc4733").invite().answered().pause(300).press("1249")
+    s.expect("BYE").inside("200 OK")
+    session, events = run(service, gear, s, transport, "code")
+    assert digits(events) == [(key, "rfc4733") for key in "1249"]
+    assert service.api.report(session)["custom_data"] == {"code": "1249"}
+
+
+@pytest.mark.parametrize("codec", [0, 8])
+def test_either_law(service: Service, gear: Gear, codec: int) -> None:
+    s = Scenario(f"law-{codec}").invite(sdp(formats=(codec,))).answered().pause(200).bye()
+    _, events = run(service, gear, s, "udp")
+    answered = next(e for e in events if e["event_type"] == "call.answered")
+    assert answered["payload"]["codec"] == ("PCMU" if codec == 0 else "PCMA")
+
+
+def test_nothing_usable_is_488(service: Service, gear: Gear, transport: str) -> None:
     before = service.api.sessions()
-    s = Scenario("g729").invite(body=g729).expect(100, optional=True).expect(488)
-    s.in_dialog("ACK", 1)
-    start(
-        s, tmp_path, port=free_port(), target=f"127.0.0.1:{service.sip_port}", service="front-desk"
-    ).wait()
+    s = Scenario("g729").invite(sdp(formats=(18,))).ringing().refused(488)
+    gear.calls(service, s, transport=transport).wait()
     assert service.api.sessions() == before
 
 
-def test_unknown_users_are_404_without_a_call(service: Service, tmp_path: Path) -> None:
+def test_unknown_users_are_404_without_a_call(service: Service, gear: Gear, transport: str) -> None:
     before = service.api.sessions()
-    s = Scenario("unknown").invite().expect(100, optional=True).expect(404)
-    s.in_dialog("ACK", 1)
-    start(
-        s, tmp_path, port=free_port(), target=f"127.0.0.1:{service.sip_port}", service="nobody"
-    ).wait()
+    s = Scenario("unknown").invite().ringing().refused(404)
+    gear.calls(service, s, "nobody", transport).wait()
     assert service.api.sessions() == before
+
+
+def test_bridged_to_a_gateway(service: Service, gear: Gear, gateway: int, transport: str) -> None:
+    """A caller is put through to a number; the called party hangs up first."""
+    callee = Scenario("called").called().answer("180 Ringing").answer("200 OK", sdp())
+    callee.expect("ACK").pause(500).callee_request("BYE").expect(200)
+    other = gear.waits(callee, gateway)
+    s = Scenario("put-through").invite().answered().expect("BYE").inside("200 OK")
+    session, events = run(service, gear, s, transport, "to-number")
+    other.wait()
+    assert how(events)[:2] == ("ended", None)
+    assert "call.bridged" in types(events)
+    assert types(events).count("call.leg.hangup") == 2
+    assert service.api.report(session)["outcome"] == "completed"
+
+
+def test_the_caller_leaves_while_the_other_phone_rings(
+    service: Service, gear: Gear, gateway: int, transport: str
+) -> None:
+    other = gear.waits(Scenario("rings").called().answer("180 Ringing").cancelled(), gateway)
+    before = service.api.sessions()
+    s = Scenario("gives-up").invite().answered().pause(1000).bye()
+    gear.calls(service, s, "to-number", transport).wait()
+    other.wait()
+    session = service.api.new_session(before)
+    events = service.api.ended(session)
+    assert how(events) == ("ended", None, "caller")
+    assert "call.bridged" not in types(events)
+
+
+def test_sipp_logs_in_and_out(service: Service, gear: Gear, transport: str) -> None:
+    s = Scenario("registers", caller="1001").register().expect(401)
+    s.register("[authentication username=1001 password=desk]").expect(200)
+    s.register("[authentication username=1001 password=desk]", expires=0).expect(200)
+    # A phone calls what it registers: sipp's To is that of the account.
+    caller = gear.calls(service, s, "1001", transport)
+    caller.wait()
+    contacts = [m for m in caller.received() if m.startswith("SIP/2.0 200")]
+    assert ["Contact:" in m for m in contacts] == [True, False]
+
+
+def test_calls_at_once(service: Service, gear: Gear) -> None:
+    """Ten callers together, each with its own end."""
+    before = service.api.sessions()
+    callers = [
+        gear.calls(service, Scenario(f"many-{n}").invite().answered().pause(500).bye())
+        for n in range(10)
+    ]
+    for caller in callers:
+        caller.wait()
+    new = eventually(
+        "ten calls",
+        lambda: (
+            len(found := [s for s in service.api.sessions() if s not in before]) == 10 and found
+        ),
+    )
+    for session in new:
+        assert how(service.api.ended(session)) == ("ended", None, "caller")
