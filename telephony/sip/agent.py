@@ -18,6 +18,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
 from telephony.base.trace import Trace
+from telephony.sip import session_timer
 from telephony.sip.addresses import Destination, Send, Source
 from telephony.sip.auth import Credentials, DigestClient
 from telephony.sip.checks import Refusal, check_request
@@ -723,6 +724,10 @@ class UserAgent:
             self._refuse(request, source, now, Refusal(481))
         elif not self._layer.has_room(source) or len(self._sessions) >= MAX_DIALOGS:
             self._refuse(request, source, now, _BUSY)
+        elif method == "INVITE" and session_timer.too_small(request, self._core.config.min_se):
+            # RFC 4028 §9: the interval may be made shorter, never longer.
+            floor = ("Min-SE", str(self._core.config.min_se))
+            self._refuse(request, source, now, Refusal(422, None, (floor,)))
         else:
             transaction = self._layer.serve(request, source, now)
             if isinstance(transaction, InviteServerTransaction):

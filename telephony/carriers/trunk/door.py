@@ -42,9 +42,9 @@ from telephony.sip.message import Request
 
 # Deviation: RFC 7616 §3.7 and RFC 8760 §2.3 let a challenge name several algorithms, and a client
 # pass over those it does not know. libre before version 3 gives up at the first unknown one,
-# wherever it stands, so its phones are offered MD5 alone. Nobody is weakened by it: MD5 answers
-# are taken from everybody who prefers them.
-MD5_ONLY = re.compile(r"baresip v[012]\.", re.IGNORECASE)
+# wherever it stands, and so does sipp; they are offered MD5 alone. Nobody is weakened by it: MD5
+# answers are taken from everybody who prefers them.
+MD5_ONLY = re.compile(r"baresip v[012]\.|sipp\b", re.IGNORECASE)
 OURSELVES = frozenset({"127.0.0.1", "::1"})
 MAX_KNOWN_HOSTS = 4096
 """Sources of which it is remembered whose trunk they are: a look-up for each message."""

@@ -272,6 +272,8 @@ def test_both_algorithms_are_offered_the_best_first_save_to_those_who_stumble_ov
     old = invite("front-desk", "1000", "User-Agent: baresip v1.0.0 (x86_64/linux)")
     (row,) = turned(house.ask(old)).headers
     assert "algorithm=MD5" in row[1]
+    gear = invite("front-desk", "1000", "User-Agent: SIPp/v3.6.1")
+    assert len(turned(house.ask(gear)).headers) == 1
     new = invite("front-desk", "1000", "User-Agent: baresip v3.10.0 (x86_64/linux)")
     assert len(turned(house.ask(new)).headers) == 2
 

@@ -798,6 +798,18 @@ def test_an_interval_below_ours_gets_422() -> None:
     assert peer.last_response(422).headers.get("Min-SE") == "120"
 
 
+def test_a_call_with_an_interval_below_ours_gets_422_and_is_none() -> None:
+    peer = new_peer(min_se=120)
+    peer.request(
+        "INVITE", headers=(("Supported", "timer"), ("Session-Expires", "100"), ("Min-SE", "90"))
+    )
+    assert peer.last_response(422).headers.get("Min-SE") == "120"
+    assert not peer.of(InviteReceived)
+    # Who does not know the extension could do nothing with a 422.
+    peer.request("INVITE", headers=(("Session-Expires", "100"),))
+    assert peer.of(InviteReceived)
+
+
 # -- transfer -------------------------------------------------------------------------------------
 
 
