@@ -54,7 +54,7 @@ MAX_PASSES = 8
 lane may have taken in a tick. The rest waits in the kernel."""
 PACKET = HEADER_BYTES + FRAME
 NO_TYPE = -1
-MEASURE_EVERY = 8
+MEASURE_EVERY = 16
 """Jitter is measured on two neighbouring ticks of so many: a system call a packet less."""
 CONTROL_EVERY = 5
 """Ticks between looks at the RTCP ports."""
@@ -168,9 +168,9 @@ class Bank:
         before = self._terms.get(row)
         self._terms[row] = terms
         hears = terms.can_receive and terms.remote is not None
-        if hears and not streams.hears[row]:
-            streams.quiet_since[row] = now
-            streams.timed_out[row] = False
+        # Early media may be promised and never come: the time-out begins again with the answer.
+        streams.quiet_since[row] = now
+        streams.timed_out[row] = False
         streams.hears[row] = hears
         streams.sends[row] = terms.can_send and terms.remote is not None
         streams.law[row] = terms.law
@@ -343,7 +343,9 @@ class Bank:
         streams.quiet_since[taken] = now
         self._measure(rows, regular & voice, heads)
         self._put(np.flatnonzero(regular & voice), rows, heads, step, matrix)
-        for index in np.flatnonzero(regular & event).tolist():
+        # Of whatever source and number: some gateways send keys beside their stream, and the latch
+        # has vouched for the sender.
+        for index in np.flatnonzero(wanted & event).tolist():
             self._key(index, int(rows[index]), heads, matrix, now)
 
     def _admit(self, indices: Rows, rows: Rows, heads: Headers, now: float) -> None:

@@ -26,7 +26,8 @@ class MediaConfig:
     max_lanes: legs at once.
     depth_ms: play-out delay that a lane begins with. 20 is all there is to tell early from late.
     max_depth_ms: play-out delay that nothing exceeds; what lies deeper is dropped.
-    first_packet_seconds, silence_seconds: the media time-outs before and after the first packet.
+    first_packet_seconds, silence_seconds: the media time-outs before and after the first packet;
+        every negotiation begins them anew.
     rtcp_seconds: mean time between reports (RFC 3550 §6.2: at least 5).
     probation: packets in order from a source that is not the negotiated one before it latches.
     silence_dbm0: what is softer counts as silence where a message is being recorded.

@@ -219,7 +219,11 @@ class UdpWire:
             self._tell("source", address)
             return 0
         if verdict is Verdict.LATCH:
-            self._settle(address)
+            try:
+                self._settle(address)
+            except MediaFailed:
+                self._wires.counts["unreachable"] += 1
+                return 0
             self._changed()
         return size
 

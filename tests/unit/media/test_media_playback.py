@@ -202,6 +202,16 @@ def test_a_key_whose_first_packets_were_lost_is_told_all_the_same(rig: Rig) -> N
     assert pressed == ["9"]
 
 
+def test_a_key_beside_the_stream_is_told(rig: Rig) -> None:
+    lane, pressed = rig.lane(), []
+    lane.on_digit = lambda digit, duration: pressed.append(digit)
+    rig.talk(lane, tone(440, 100))
+    for packet in press(Stream(ssrc=4242, sequence=60000), 7):
+        rig.wire(lane).arrive(packet)
+        rig.talk(lane, tone(440, 20), Stream(sequence=105 + len(pressed)))
+    assert pressed == ["7"]
+
+
 def test_barge_in_silences_the_tick_after_the_key(rig: Rig) -> None:
     lane, ended = rig.lane(), []
     lane.play(sound(440, 5000), ended.append)
