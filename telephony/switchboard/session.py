@@ -20,7 +20,6 @@ from telephony.calls.call import Call
 from telephony.calls.commands import Command
 from telephony.calls.events import (
     CallEnded,
-    CallRequested,
     DigitPressed,
     Event,
     LegAnswered,
@@ -125,6 +124,8 @@ class Session:
     async def run(self) -> None:
         """Live the call to its end; never raises for what happened in it."""
         try:
+            if self._first_dial is not None:
+                await self.executor.dial_leg(self._first_dial)
             while self._ending is None:
                 item = await self._next()
                 if isinstance(item, EndOrder):
@@ -194,8 +195,6 @@ class Session:
                 self._engaged_at_end = self._program is not None and self._program.engaged
                 self._ending = self._after_leg(event)
                 return
-            case CallRequested() if self._first_dial is not None:
-                await self.executor.dial_leg(self._first_dial)
         await self.executor.observe(event)
         await self._step(event)
 

@@ -250,10 +250,8 @@ class Switchboard:
             trunk=trunk,
             source=order.source,
         )
-        if stub:
-            session.append(requested)
-        else:
-            session.emit(requested)
+        # In the log before the session's task begins: who asked waits for this very row.
+        session.append(requested)
         return session, stub
 
     async def _live_stub(self, session: Session) -> None:

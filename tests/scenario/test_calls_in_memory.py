@@ -205,6 +205,8 @@ async def test_the_request_and_the_attempt_are_on_disk_before_the_invite(world: 
     result = await world.switchboard.dial(order())
     assert result.status == "dialing"
     assert result.call_control_id == f"phone-{result.session_id}"
+    # Whoever is told of the call can read it at once.
+    assert types(world.records.rows[result.session_id])[0] == "call.initiated"
     await world.settle()
     assert len(world.carrier.dialled) == 1
     assert types(world.records.rows[result.session_id]) == ["call.initiated", "sip.dial_started"]
