@@ -39,6 +39,7 @@ from telephony.media.lane import Lane
 from telephony.media.playback import Playback
 from telephony.media.recording import Recordings
 from telephony.media.reports import Received, Reports, Sent
+from telephony.media.seats import Seat, Seats
 from telephony.media.sources import Sources
 from telephony.media.terms import Terms
 from telephony.media.wires import COMFORT_NOISE, WIDTH, Batch, Wires
@@ -120,12 +121,14 @@ class Bank:
         self.sources = Sources(FIRST_LANES)
         self.rings = JitterRings(FIRST_LANES, config.depth_ms, config.max_depth_ms)
         self.keypads = Keypads()
+        self.seats = Seats()
         self.reports = Reports(clock, rng, config.rtcp_seconds)
         self._clock = clock
         self._wires = wires
         self._rng = rng
         self._capacity = FIRST_LANES
         self._lanes: dict[int, Lane] = {}
+        self._seated: dict[int, tuple[Seat, int]] = {}
         self._terms: dict[int, Terms] = {}
         self._first_heard: dict[int, datetime] = {}
         self._first_sent: dict[int, datetime] = {}
@@ -149,12 +152,10 @@ class Bank:
 
     def open(self, host: str) -> Lane:
         """A lane with bound ports. Raises Busy, MediaFailed."""
-        row = next(r for r in range(self._high + 1) if r not in self._lanes)
-        if row >= self._capacity:
-            self._grow()
+        row = self._free_row()
         wire = self._wires.open(row, host, self._changed)
         lane = self._lanes[row] = Lane(self, row, wire)
-        self._high = max(self._high, row + 1)
+        self._measure_height()
         self.streams.sequence[row] = self._rng.randrange(1 << 15)
         self.streams.timestamp[row] = self._rng.randrange(1 << 32)
         self.streams.ssrc[row] = self._rng.randrange(1, 1 << 32)
@@ -204,14 +205,36 @@ class Bank:
         for part in (self.streams, self.sources, self.rings, self.playback):
             part.clear(row)
         del self._lanes[row]
-        self._high = max(self._lanes, default=-1) + 1
+        self._measure_height()
         self._changed()
         return quality
 
+    def sit(self, group: str) -> Seat:
+        """A seat in a mixing group."""
+        row = self._free_row()
+        place = self.seats.take(row)
+        seat = Seat(self.seats, place)
+        self._seated[row] = (seat, place)
+        self._measure_height()
+        self.mixer.enter(row, group)
+        return seat
+
+    def rise(self, seat: Seat) -> None:
+        """Give a seat back; nothing where it was given back."""
+        for row, (held, place) in list(self._seated.items()):
+            if held is seat:
+                seat.open = False
+                self.mixer.leave(row)
+                self.seats.give_back(place)
+                del self._seated[row]
+        self._measure_height()
+
     def close_all(self) -> None:
-        """Every lane that is still open."""
+        """Every lane and seat that is still open."""
         for lane in list(self._lanes.values()):
             lane.close()
+        for seat, _ in list(self._seated.values()):
+            self.rise(seat)
 
     def send_digits(self, row: int, digits: str) -> None:
         """As events where they were negotiated, else as tones."""
@@ -270,9 +293,11 @@ class Bank:
         rings.watch(count)
         rings.take(count, streams.law[:count], g711.DECODE_TABLES, voice)
         rings.adapt(count, self._tick, voice, streams.law, g711.DECODE_TABLES)
+        self.seats.speak(voice)
         events = self._events_due() if self.keypads.rows else {}
         self._speak(count, voice, heard, events)
         self._send(count, events)
+        self.seats.hear(heard)
         self.recordings.append(voice, heard)
         if self._tick % CONTROL_EVERY == 0:
             self._control(now)
@@ -538,6 +563,16 @@ class Bank:
 
     def _changed(self) -> None:
         self._stale = True
+
+    def _free_row(self) -> int:
+        taken = self._lanes.keys() | self._seated.keys()
+        row = next(r for r in range(self._high + 1) if r not in taken)
+        if row >= self._capacity:
+            self._grow()
+        return row
+
+    def _measure_height(self) -> None:
+        self._high = 1 + max(max(self._lanes, default=-1), max(self._seated, default=-1))
 
     def _grow(self) -> None:
         self._capacity *= 2

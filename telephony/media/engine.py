@@ -15,6 +15,7 @@ from telephony.media.bank import Bank
 from telephony.media.config import TICK_MS, MediaConfig
 from telephony.media.lane import Lane
 from telephony.media.ports import PortPairs
+from telephony.media.seats import Seat
 from telephony.media.stats import TickStats
 from telephony.media.wires import UdpWires
 from telephony.media.writer import Writer
@@ -71,6 +72,14 @@ class Engine:
         if self._bank.count >= self.config.max_lanes:
             raise Busy(f"all {self.config.max_lanes} lanes are taken")
         return self._bank.open(host or self.config.host)
+
+    def sit(self, group: str) -> Seat:
+        """A seat in a mixing group, for a program of this process (``rooms``)."""
+        return self._bank.sit(group)
+
+    def rise(self, seat: Seat) -> None:
+        """Give a seat back. Idempotent."""
+        self._bank.rise(seat)
 
     def ready(self) -> str | None:
         """Why no lane can be opened now, or None."""

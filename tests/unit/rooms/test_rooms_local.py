@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
+from telephony.audio import g711
 from telephony.base.clock import ManualClock
-from telephony.base.errors import Busy, MediaFailed
+from telephony.base.errors import Busy, Conflict, MediaFailed
 from telephony.media.bank import Bank
 from telephony.media.config import MediaConfig
+from telephony.media.seats import Seat
 from telephony.media.writer import Writer
 from telephony.rooms.local import LocalRooms
+from telephony.rtp.packet import Packet
+from telephony.testing.audio import heard, tone
 from telephony.testing.carrier import FakeMedia
 from telephony.testing.wires import MemoryWires
 
 CONFIG = MediaConfig(max_rooms=2, max_room_members=3)
+
+
+def hear(packets: list[Packet]) -> npt.NDArray[np.int16]:
+    return g711.ulaw_decode(np.frombuffer(b"".join(p.payload for p in packets), np.uint8))
+
+
+def drain(seat: Seat) -> list[npt.NDArray[np.int16]]:
+    frames = []
+    while (frame := seat.read()) is not None:
+        frames.append(frame)
+    return frames
 
 
 @pytest.fixture
@@ -56,6 +73,16 @@ def test_one_more_than_fits_is_refused(bank: Bank) -> None:
         rooms.join("lobby", "3", bank.open("127.0.0.1"))
 
 
+def test_an_identity_is_in_once(bank: Bank) -> None:
+    rooms = LocalRooms(CONFIG)
+    a = bank.open("127.0.0.1")
+    rooms.join("lobby", "a", a)
+    rooms.join("lobby", "a", a)
+    with pytest.raises(Conflict):
+        rooms.join("lobby", "a", bank.open("127.0.0.1"))
+    assert rooms.members("lobby") == ["a"]
+
+
 def test_leaving_a_room_does_not_cut_a_later_bridge(bank: Bank) -> None:
     rooms = LocalRooms(CONFIG)
     a, b = bank.open("127.0.0.1"), bank.open("127.0.0.1")
@@ -72,6 +99,76 @@ def test_a_lane_that_has_closed_leaves_quietly(bank: Bank) -> None:
     a.close()
     rooms.leave("lobby", "a")
     assert rooms.members("lobby") == []
+
+
+def test_a_seat_hears_the_legs_and_is_heard(bank: Bank) -> None:
+    rooms = LocalRooms(CONFIG, bank)
+    leg = bank.open("127.0.0.1")
+    leg.start(remote=("192.0.2.7", 4000))
+    wire = bank._wires.wires[leg.row]  # type: ignore[attr-defined]
+    rooms.join("lobby", "leg", leg)
+    seat, other = rooms.sit("lobby", "agent"), rooms.sit("lobby", "tutor")
+    said, spoken, heard_by_seat = tone(440, 400), tone(700, 400), []
+    assert seat.read() is None
+    for number in range(20):
+        frame = slice(number * 160, number * 160 + 160)
+        assert seat.write(spoken[frame])
+        payload = g711.ulaw_encode(said[frame]).tobytes()
+        wire.arrive(Packet(0, number, number * 160, 5, payload))
+        bank.tick(number * 0.02)
+        got = seat.read()
+        assert got is not None
+        heard_by_seat.append(got)
+        assert seat.read() is None
+    out = np.concatenate(heard_by_seat)
+    assert heard(out, 440)
+    assert not heard(out, 700)
+    by_leg = hear(wire.packets())
+    assert heard(by_leg, 700)
+    assert not heard(by_leg, 440)
+    by_other = np.concatenate(drain(other))
+    assert by_other.size == 20 * 160
+    assert heard(by_other, 700).dbm0 == pytest.approx(heard(by_other, 440).dbm0, abs=1)
+    assert seat.flush() == 20 * 160
+
+
+def test_a_flush_drops_what_is_queued_and_tells_what_was_heard(bank: Bank) -> None:
+    rooms = LocalRooms(CONFIG, bank)
+    seat = rooms.sit("lobby", "agent")
+    written = sum(seat.write(np.full(160, 99, np.int16)) for _ in range(300))
+    assert written == 250
+    for number in range(10):
+        bank.tick(number * 0.02)
+    assert seat.queued == 240
+    assert seat.flush() == 1600
+    assert (seat.queued, seat.flush()) == (0, 0)
+    with pytest.raises(ValueError, match="160"):
+        seat.write(np.zeros(80, np.int16))
+
+
+def test_frames_nobody_reads_make_room(bank: Bank) -> None:
+    seat = LocalRooms(CONFIG, bank).sit("lobby", "agent")
+    for number in range(200):
+        bank.tick(number * 0.02)
+    assert len(drain(seat)) == 50
+
+
+def test_a_seat_that_was_left_is_silent_and_its_row_is_free(bank: Bank) -> None:
+    rooms = LocalRooms(CONFIG, bank)
+    seats = [rooms.sit("one", name) for name in "abc"] + [rooms.sit("two", name) for name in "abc"]
+    rooms.leave("one", "b")
+    assert not seats[1].write(np.zeros(160, np.int16))
+    assert seats[1].read() is None
+    assert (seats[1].flush(), seats[1].queued) == (0, 0)
+    assert bank.open("127.0.0.1").row == 1
+    bank.tick(1.0)
+    bank.close_all()
+    assert not any(seat.open for seat in seats)
+
+
+def test_without_seating_there_are_no_seats() -> None:
+    with pytest.raises(MediaFailed):
+        LocalRooms(CONFIG).sit("lobby", "agent")
 
 
 def test_only_lanes_enter() -> None:
