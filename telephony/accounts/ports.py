@@ -84,6 +84,14 @@ class IdempotencyStore(Protocol):
         """
         ...
 
+    async def prepare(self, organization: str, key: str, made: str, answer: Answer) -> None:
+        """What the answer will be once the call or callback ``made`` is on disk.
+
+        A process that dies between that and ``finish`` leaves a key that answers so, and not
+        one under which the same call could be made again.
+        """
+        ...
+
     async def finish(self, organization: str, key: str, answer: Answer) -> None: ...
 
     async def forget(self, organization: str, key: str) -> None:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from telephony.api.body import read_object
 from telephony.api.checks import known_agent, known_dialplan
-from telephony.api.idempotency import once
+from telephony.api.idempotency import Prepare, once
 from telephony.api.routes import Ask, Route
 from telephony.api.wire.base import parse, parse_query, render
 from telephony.api.wire.callbacks import (
@@ -44,14 +44,16 @@ async def create(ask: Ask) -> web.StreamResponse:
     known_agent(body.agent_id)
     known_dialplan(ask.deps, body.dialplan)
 
-    async def work() -> web.Response:
+    async def work(prepare: Prepare) -> web.Response:
         deps = ask.deps
         now = deps.clock.now()
         due = body.scheduled_at or now + timedelta(seconds=body.delay_seconds or 0)
         row = body.row(deps.ids.make("cb"), ask.organization, due, now)
+        response = render(CallbackRow.of(row), 201)
+        await prepare(row.id, response)
         await deps.callback_queue.add(row)
         deps.nudge()
-        return render(CallbackRow.of(row), 201)
+        return response
 
     return await once(ask, data, work)
 

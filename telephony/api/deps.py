@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -18,11 +18,16 @@ from telephony.calls.ports import CallbackQueue, CallbackReader, CallReader
 Network = IPv4Network | IPv6Network
 
 
+Before = Callable[[DialResult], Awaitable[None]]
+
+
 class Dialler(Protocol):
     """Starts and ends calls: the switchboard."""
 
-    async def dial(self, order: DialOrder) -> DialResult:
+    async def dial(self, order: DialOrder, before: Before | None = None) -> DialResult:
         """Returns once the request is on disk, before anybody answers.
+
+        ``before`` is told the result when all is checked and nothing is begun.
 
         Raises:
             BadInput: unknown trunk or dialplan, or none to use.

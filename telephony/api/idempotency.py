@@ -29,10 +29,17 @@ class StillHandled(Busy):
     code = CODE
 
 
-async def once(
-    ask: Ask, body: Mapping[str, Any], work: Callable[[], Awaitable[web.Response]]
-) -> web.Response:
+Prepare = Callable[[str, web.Response], Awaitable[None]]
+"""Before something is made: its id, and what the answer is once it exists."""
+
+Work = Callable[[Prepare], Awaitable[web.Response]]
+
+
+async def once(ask: Ask, body: Mapping[str, Any], work: Work) -> web.Response:
     """Do ``work`` once for the request's Idempotency-Key, else replay its answer.
+
+    ``work`` tells the answer that it is about to give before it acts, so that a process that
+    dies in between leaves a key that answers and does not act again.
 
     An error of ours means that nothing was sent, so its key is free again; anything else that
     is raised leaves the key taken, since nobody knows what was done.
@@ -43,7 +50,7 @@ async def once(
     """
     key = ask.request.headers.get("Idempotency-Key")
     if key is None:
-        return await work()
+        return await work(_unprepared)
     key = key.strip()
     if not key or len(key) > KEY_CEILING or not key.isprintable():
         raise BadInput(
@@ -84,17 +91,28 @@ async def _begin(ask: Ask, key: str, digest: str) -> Answer | None:
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _work(ask: Ask, key: str, work: Callable[[], Awaitable[web.Response]]) -> web.Response:
+async def _unprepared(made: str, response: web.Response) -> None:
+    return None
+
+
+async def _work(ask: Ask, key: str, work: Work) -> web.Response:
     store = ask.deps.idempotency
+
+    async def prepare(made: str, response: web.Response) -> None:
+        await store.prepare(ask.organization, key, made, _answer(response))
+
     try:
-        response = await work()
+        response = await work(prepare)
     except TelephonyError:
         await _quietly(store.forget(ask.organization, key))
         raise
-    body = response.body
-    kept = Answer(response.status, body if isinstance(body, bytes) else b"{}")
-    await _quietly(store.finish(ask.organization, key, kept))
+    await _quietly(store.finish(ask.organization, key, _answer(response)))
     return response
+
+
+def _answer(response: web.Response) -> Answer:
+    body = response.body
+    return Answer(response.status, body if isinstance(body, bytes) else b"{}")
 
 
 async def _quietly(write: Awaitable[None]) -> None:

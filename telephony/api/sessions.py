@@ -7,7 +7,7 @@ from aiohttp import web
 from telephony.api.body import read_object
 from telephony.api.calls import find, recording_url, turns
 from telephony.api.checks import known_agent
-from telephony.api.idempotency import once
+from telephony.api.idempotency import Prepare, once
 from telephony.api.routes import Ask, Route
 from telephony.api.wire.base import parse, parse_query, render
 from telephony.api.wire.dial import DialBody, DialReply
@@ -19,6 +19,7 @@ from telephony.api.wire.sessions import (
     SessionTranscript,
     SessionTurn,
 )
+from telephony.calls.orders import DialResult
 
 
 async def dial(ask: Ask) -> web.StreamResponse:
@@ -29,8 +30,11 @@ async def dial(ask: Ask) -> web.StreamResponse:
     known_agent(body.agent_id)
     order = body.order(ask.organization, live=ask.caller.live)
 
-    async def work() -> web.Response:
-        return render(DialReply.of(await ask.deps.dialler.dial(order)))
+    async def work(prepare: Prepare) -> web.Response:
+        async def before(result: DialResult) -> None:
+            await prepare(result.session_id, render(DialReply.of(result)))
+
+        return render(DialReply.of(await ask.deps.dialler.dial(order, before)))
 
     return await once(ask, data, work)
 

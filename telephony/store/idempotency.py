@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from telephony.accounts.ports import Answer
 from telephony.base.errors import Busy, Conflict, StoreUnavailable
 from telephony.store.database import Database
-from telephony.store.tables import idempotency
+from telephony.store.tables import callbacks, calls, idempotency
 
 KEPT = timedelta(hours=24)
 CODE = "IDEMPOTENCY_CONFLICT"
@@ -27,10 +27,27 @@ class Idempotency:
         self._freeing: set[asyncio.Task[None]] = set()
 
     async def recover(self) -> int:
-        """At the start: free the keys whose requests died with this process's last life."""
-        return await self._delete(
-            idempotency.c.status.is_(None), idempotency.c.holder == self._holder
+        """At the start: settle the keys whose requests died with this process's last life.
+
+        Where what the request was to make is on disk, the key answers what was prepared; else
+        nothing was sent, and it is free again. Returns how many there were.
+        """
+        dead = (idempotency.c.status.is_(None), idempotency.c.holder == self._holder)
+        exists = sa.or_(
+            idempotency.c.made.in_(sa.select(calls.c.id)),
+            idempotency.c.made.in_(sa.select(callbacks.c.id)),
         )
+        answered = (
+            sa.update(idempotency).where(*dead, exists).values(status=idempotency.c.made_status)
+        )
+
+        async def work(connection: AsyncConnection) -> int:
+            settled = (await connection.execute(answered)).rowcount
+            return (
+                settled + (await connection.execute(sa.delete(idempotency).where(*dead))).rowcount
+            )
+
+        return await self._database.write(work)
 
     async def begin(
         self, organization: str, key: str, body_hash: str, now: datetime
@@ -43,6 +60,18 @@ class Idempotency:
             # Whoever asked is gone, and the key may just have become his.
             work.add_done_callback(lambda done: self._unwanted(done, organization, key))
             raise
+
+    async def prepare(self, organization: str, key: str, made: str, answer: Answer) -> None:
+        statement = (
+            sa.update(idempotency)
+            .where(*_is(organization, key))
+            .values(made=made, made_status=answer.status, body=answer.body)
+        )
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(statement)
+
+        await self._database.write(work)
 
     async def finish(self, organization: str, key: str, answer: Answer) -> None:
         statement = (

@@ -310,6 +310,9 @@ idempotency = sa.Table(
     sa.Column("holder", sa.String(64), nullable=False),
     sa.Column("status", sa.Integer),
     sa.Column("body", sa.LargeBinary),
+    # What the request makes, and the status of the answer in ``body`` once that exists.
+    sa.Column("made", sa.String(64)),
+    sa.Column("made_status", sa.Integer),
     sa.Column("created_at", Moment, nullable=False),
     sa.PrimaryKeyConstraint("organization", "key"),
     sa.Index(None, "created_at"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -148,8 +148,13 @@ class Switchboard:
 
     # --- outbound --------------------------------------------------------------------------
 
-    async def dial(self, order: DialOrder) -> DialResult:
+    async def dial(
+        self, order: DialOrder, before: Callable[[DialResult], Awaitable[None]] | None = None
+    ) -> DialResult:
         """Start an outbound call; returns once the request for it is on disk.
+
+        ``before`` is told the result when all is checked and nothing is begun; what it raises
+        ends the attempt.
 
         Raises:
             BadInput: unknown trunk or dialplan, or none to use.
@@ -181,29 +186,37 @@ class Switchboard:
             busy = kit.carrier.admits(trunk.id)
             if busy is not None:
                 raise busy
-        self._admission.enter(kit.clock.monotonic())
-        session, stub = self._outbound(order, plan, from_number, trunk.id if trunk else None)
-        self._begin(session, run=not stub)
-        if stub:
-            await self._live_stub(session)
-        committed = await kit.journal.committed(session.call.id, 1, kit.config.commit_seconds)
-        if not committed:
-            session.end(EndedBy.SERVICE, Outcome.failed(Cause.INTERNAL))
-            raise StoreUnavailable("the store does not take events; try again")
-        return DialResult(
-            session_id=session.call.id,
-            call_control_id="" if stub else phone_identity(session.call.id),
-            room_name=room_name(session.call.id),
+        stub = order.test or trunk is None
+        session_id = order.session_id or kit.ids.call()
+        result = DialResult(
+            session_id=session_id,
+            call_control_id="" if stub else phone_identity(session_id),
+            room_name=room_name(session_id),
             status="dialing-stub" if stub else "dialing",
             to=order.to,
             from_number=from_number,
         )
+        self._admission.enter(kit.clock.monotonic())
+        if before is not None:
+            try:
+                await before(result)
+            except BaseException:
+                self._admission.leave()
+                raise
+        order = replace(order, session_id=session_id)
+        session = self._outbound(order, plan, from_number, trunk.id if trunk else None, stub)
+        self._begin(session, run=not stub)
+        if stub:
+            await self._live_stub(session)
+        if not await kit.journal.committed(session_id, 1, kit.config.commit_seconds):
+            session.end(EndedBy.SERVICE, Outcome.failed(Cause.INTERNAL))
+            raise StoreUnavailable("the store does not take events; try again")
+        return result
 
     def _outbound(
-        self, order: DialOrder, plan: Dialplan, from_number: str, trunk: str | None
-    ) -> tuple[Session, bool]:
+        self, order: DialOrder, plan: Dialplan, from_number: str, trunk: str | None, stub: bool
+    ) -> Session:
         kit = self._kit
-        stub = order.test or trunk is None
         now = kit.clock.now()
         call_id = order.session_id or kit.ids.call()
         identity = phone_identity(call_id)
@@ -252,7 +265,7 @@ class Switchboard:
         )
         # In the log before the session's task begins: who asked waits for this very row.
         session.append(requested)
-        return session, stub
+        return session
 
     async def _live_stub(self, session: Session) -> None:
         """No trunk, or a test key: a session like any other that ends for want of a route."""

@@ -262,20 +262,25 @@ class _Mark:
     body_hash: str
     created_at: datetime
     answer: Answer | None = None
+    made: str | None = None
+    prepared: Answer | None = None
 
 
 class MemoryIdempotency:
-    """``IdempotencyStore``."""
+    """``IdempotencyStore``. ``exists`` says whether a call or callback is on disk."""
 
-    def __init__(self, switch: Switch) -> None:
+    def __init__(self, switch: Switch, exists: Callable[[str], bool] = lambda made: False) -> None:
         self._switch = switch
+        self._exists = exists
         self.rows: dict[tuple[str, str], _Mark] = {}
 
     async def recover(self) -> int:
         self._switch.check()
         open_marks = [name for name, mark in self.rows.items() if mark.answer is None]
         for name in open_marks:
-            del self.rows[name]
+            mark = self.rows.pop(name)
+            if mark.made is not None and self._exists(mark.made):
+                self.rows[name] = replace(mark, answer=mark.prepared)
         return len(open_marks)
 
     async def begin(
@@ -291,6 +296,11 @@ class MemoryIdempotency:
         if mark.answer is None:
             raise Busy("the first request with this Idempotency-Key is not over", code=CODE)
         return mark.answer
+
+    async def prepare(self, organization: str, key: str, made: str, answer: Answer) -> None:
+        self._switch.check()
+        if (mark := self.rows.get((organization, key))) is not None:
+            self.rows[organization, key] = replace(mark, made=made, prepared=answer)
 
     async def finish(self, organization: str, key: str, answer: Answer) -> None:
         self._switch.check()
@@ -413,7 +423,10 @@ class MemoryStore:
         self.calls = MemoryCalls(self.switch)
         self.callbacks = MemoryCallbacks(self.switch)
         self.keys = MemoryKeys(self.switch)
-        self.idempotency = MemoryIdempotency(self.switch)
+        self.idempotency = MemoryIdempotency(
+            self.switch,
+            lambda made: made in self.calls.rows or made in self.callbacks.rows,
+        )
         self.directory = MemoryDirectory()
         changed = self.directory.changed
         self.trunks: MemoryAccounts[Trunk] = MemoryAccounts(

@@ -90,3 +90,20 @@ async def test_after_a_restart_answers_stand_and_what_was_open_is_free(
     await store.start()
     assert await store.idempotency.begin(ORG, "done", "h", now) == Answer(201, b"{}")
     assert await store.idempotency.begin(ORG, "open", "other", now) is None
+
+
+async def test_a_key_whose_process_died_answers_where_its_call_exists(
+    store: Any, make: Any
+) -> None:
+    now = make.clock.now()
+    kept = store.idempotency
+    call = make.call()
+    await store.calls.append(make.life(call))
+    for key, made in (("there", call.id), ("not there", "no such call"), ("unprepared", None)):
+        assert await kept.begin(ORG, key, "h", now) is None
+        if made is not None:
+            await kept.prepare(ORG, key, made, Answer(200, b'{"sessionId":1}'))
+    assert await kept.recover() == 3
+    assert await kept.begin(ORG, "there", "h", now) == Answer(200, b'{"sessionId":1}')
+    assert await kept.begin(ORG, "not there", "h", now) is None
+    assert await kept.begin(ORG, "unprepared", "other", now) is None

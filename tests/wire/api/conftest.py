@@ -19,7 +19,7 @@ from yarl import URL
 
 from telephony.accounts.keys import digest_key, make_pepper
 from telephony.accounts.model import DEFAULT_ORGANIZATION, Key, Trunk
-from telephony.api.deps import Deps
+from telephony.api.deps import Before, Deps
 from telephony.api.server import Runner, build
 from telephony.base.clock import ManualClock
 from telephony.base.ids import Ids, phone_identity, room_name
@@ -50,14 +50,14 @@ class FakeSwitchboard:
         self.failure: BaseException | None = None
         self.gate: asyncio.Event | None = None
 
-    async def dial(self, order: DialOrder) -> DialResult:
+    async def dial(self, order: DialOrder, before: Before | None = None) -> DialResult:
         self.orders.append(order)
         if self.gate is not None:
             await self.gate.wait()
         if self.failure is not None:
             raise self.failure
         session = f"00000000-0000-4000-8000-{len(self.orders):012d}"
-        return DialResult(
+        result = DialResult(
             session_id=session,
             call_control_id="" if order.test else phone_identity(session),
             room_name=room_name(session),
@@ -65,6 +65,9 @@ class FakeSwitchboard:
             to=order.to,
             from_number=order.from_number or "+12025550100",
         )
+        if before is not None:
+            await before(result)
+        return result
 
     async def end(self, organization: str, call: str) -> EndResult | None:
         return self.ends.get((organization, call))

@@ -125,6 +125,8 @@ def upgrade() -> None:
         sa.Column("holder", sa.String(length=64), nullable=False),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("made", sa.String(length=64), nullable=True),
+        sa.Column("made_status", sa.Integer(), nullable=True),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("organization", "key", name="pk_idempotency"),
     )
