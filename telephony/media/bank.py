@@ -181,8 +181,10 @@ class Bank:
         )
         if before is None:
             streams.report_due[row] = now + self.reports.interval() / 2
-        elif before.law != terms.law:
+        elif before.law != terms.law or before.remote != terms.remote or not hears:
+            # What is sent while we do not listen, or by whoever was there before, is no loss.
             self.rings.forget(row)
+            self.sources.suspend(row)
         # RFC 3551 §4.1: the first packet after a pause carries the marker.
         streams.marker[row] = True
         streams.loud[row] = True

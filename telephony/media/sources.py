@@ -85,9 +85,15 @@ class Sources(Columns):
         if self._candidates.get(row) != (ssrc, sequence):
             self._candidates[row] = (ssrc, add16(sequence, 1))
             return False
-        self.expected_before[row] = self.expected(row)
+        self.suspend(row)
         self._begin(row, ssrc, sequence)
         return True
+
+    def suspend(self, row: int) -> None:
+        """What comes next begins another numbering, whoever sends it; the counts stay."""
+        self.expected_before[row] = self.expected(row)
+        self.known[row] = False
+        self._candidates.pop(row, None)
 
     def measure(self, rows: Rows, timestamp: Words, arrival: Floats, tick: int) -> None:
         """Jitter from packets of lanes that were measured in the tick before as well.
@@ -108,7 +114,7 @@ class Sources(Columns):
     def expected(self, row: int) -> int:
         """Packets that were sent as far as the numbers tell."""
         if not self.known[row]:
-            return 0
+            return int(self.expected_before[row])
         return int(self.expected_before[row] + self.highest[row] - self.base[row] + 1)
 
     def lost(self, row: int) -> int:

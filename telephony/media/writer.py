@@ -131,7 +131,11 @@ class Writer:
     def run_queued(self) -> None:
         """Do what is queued now, in the caller's thread (tests, and the writer's own)."""
         while self._jobs:
-            self._jobs.popleft()()
+            try:
+                self._jobs.popleft()()
+            except Exception:
+                # A fault of ours in one recording must not end all others.
+                log.exception("writer.job_failed")
 
     # -- the writer's thread --------------------------------------------------------------------
 

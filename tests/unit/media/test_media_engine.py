@@ -61,6 +61,26 @@ def test_what_a_far_end_sends_against_the_direction_is_not_heard(rig: Rig) -> No
     assert lane.quality().packets_received == 0
 
 
+def test_what_is_sent_while_we_do_not_listen_is_no_loss(rig: Rig) -> None:
+    lane, stream = rig.lane(), Stream()
+    rig.talk(lane, tone(440, 400), stream)
+    lane.renegotiate(remote=FAR, can_receive=False)
+    rig.talk(lane, tone(440, 2000), stream)
+    lane.renegotiate(remote=FAR)
+    rig.talk(lane, tone(440, 400), stream)
+    quality = lane.quality()
+    assert (quality.packets_received, quality.lost, quality.concealed) == (40, 0, 0)
+
+
+def test_another_far_end_is_heard_from_its_first_packet(rig: Rig) -> None:
+    lane = rig.lane()
+    rig.talk(lane, tone(440, 400))
+    lane.renegotiate(remote=("192.0.2.8", 5000))
+    rig.talk(lane, tone(440, 400), Stream(ssrc=9, sequence=50000, timestamp=7))
+    quality = lane.quality()
+    assert (quality.packets_received, quality.lost) == (40, 0)
+
+
 def test_port_zero_is_nobody(rig: Rig) -> None:
     lane = rig.lane(remote=None)
     rig.tick(60 * 50)
