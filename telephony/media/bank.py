@@ -551,8 +551,8 @@ class Bank:
 
     def _find_silent(self, count: int, now: float) -> None:
         streams = self.streams
-        known = self.sources.known[:count]
-        patience = np.where(known, self.config.silence_seconds, self.config.first_packet_seconds)
+        heard = self.sources.received[:count] > 0
+        patience = np.where(heard, self.config.silence_seconds, self.config.first_packet_seconds)
         silent = streams.hears[:count] & (now - streams.quiet_since[:count] > patience)
         for row in np.flatnonzero(silent & ~streams.timed_out[:count]).tolist():
             streams.timed_out[row] = True

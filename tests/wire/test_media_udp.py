@@ -30,7 +30,8 @@ from telephony.rtp.packet import Packet
 from telephony.rtp.telephone_event import Event
 from telephony.testing.audio import heard, tone
 
-PORTS = (36000, 36099)
+# Below the kernel's ephemeral ports, where other programs' sockets are found.
+PORTS = (30500, 30599)
 
 
 class Far:
@@ -250,10 +251,10 @@ def test_both_families(net: Net, host: str) -> None:
 
 
 def test_ports_run_out_rest_and_come_back() -> None:
-    net = Net(MediaConfig(ports=(36100, 36107), drain_seconds=5))
+    net = Net(MediaConfig(ports=(30600, 30607), drain_seconds=5))
     try:
         lanes = [net.bank.open("127.0.0.1") for _ in range(4)]
-        assert sorted(lane.local_address[1] for lane in lanes) == [36100, 36102, 36104, 36106]
+        assert sorted(lane.local_address[1] for lane in lanes) == [30600, 30602, 30604, 30606]
         with pytest.raises(Busy):
             net.bank.open("127.0.0.1")
         lanes[2].close()
@@ -266,11 +267,11 @@ def test_ports_run_out_rest_and_come_back() -> None:
 
 
 def test_a_port_that_somebody_else_holds_is_passed_over() -> None:
-    net = Net(MediaConfig(ports=(36110, 36113)))
+    net = Net(MediaConfig(ports=(30610, 30613)))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as squatter:
-        squatter.bind(("127.0.0.1", 36111))
+        squatter.bind(("127.0.0.1", 30611))
         try:
-            assert net.bank.open("127.0.0.1").local_address[1] == 36112
+            assert net.bank.open("127.0.0.1").local_address[1] == 30612
             with pytest.raises(Busy):
                 net.bank.open("127.0.0.1")
         finally:
@@ -325,7 +326,7 @@ class SystemClock:
 
 
 async def test_a_prompt_stops_within_40_ms_of_the_key_and_all_is_recorded(tmp_path: Path) -> None:
-    engine = Engine(MediaConfig(ports=(36200, 36299)), SystemClock(), rng=random.Random())
+    engine = Engine(MediaConfig(ports=(30700, 30799)), SystemClock(), rng=random.Random())
     await engine.start()
     lane = engine.open()
     far = Far(lane.local_address)
@@ -353,7 +354,7 @@ async def test_a_prompt_stops_within_40_ms_of_the_key_and_all_is_recorded(tmp_pa
 
 
 async def test_stopping_the_engine_ends_what_is_open(tmp_path: Path) -> None:
-    engine = Engine(MediaConfig(ports=(36200, 36299)), SystemClock(), rng=random.Random())
+    engine = Engine(MediaConfig(ports=(30700, 30799)), SystemClock(), rng=random.Random())
     await engine.start()
     assert engine.ready() is None
     lane = engine.open()

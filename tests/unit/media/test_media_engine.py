@@ -218,7 +218,7 @@ def test_bad_settings_are_refused() -> None:
 
 
 def test_the_engine_refuses_more_lanes_than_its_ceiling() -> None:
-    config = MediaConfig(max_lanes=1, ports=(38000, 38099))
+    config = MediaConfig(max_lanes=1, ports=(30800, 30899))
     engine = Engine(config, ManualClock(), rng=random.Random(1))
     assert engine.ready() is not None
     lane = engine.open()
