@@ -260,6 +260,19 @@ def test_keys_are_sent_as_events_in_place_of_the_sound(rig: Rig) -> None:
     assert got == ["1", "#", "9"]
 
 
+def test_our_numbers_wrap_in_sound_and_in_keys(rig: Rig) -> None:
+    lane = rig.lane()
+    rig.bank.streams.sequence[lane.row] = 65530
+    rig.bank.streams.timestamp[lane.row] = 2**32 - 900
+    rig.tick(2)
+    lane.send_digits("5")
+    rig.tick(20)
+    packets = rig.wire(lane).packets()
+    assert [p.sequence for p in packets] == [(65531 + n) % 65536 for n in range(22)]
+    sounds = [(n, p.timestamp) for n, p in enumerate(packets) if p.payload_type == 0]
+    assert {(stamp - 160 * n) % 2**32 for n, stamp in sounds} == {2**32 - 900}
+
+
 def test_a_prompt_pauses_while_a_key_is_sent(rig: Rig) -> None:
     lane, ended = rig.lane(), []
     lane.play(sound(440, 200), ended.append)

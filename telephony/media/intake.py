@@ -1,0 +1,167 @@
+"""From datagrams to jitter rings: a whole tick's packets as arrays, what is rare one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from telephony.base.clock import Clock
+from telephony.media.columns import Codes, Counts, Flags, Rows
+from telephony.media.digits import Keypads
+from telephony.media.jitter import JitterRings
+from telephony.media.sources import Sources
+from telephony.media.streams import Streams
+from telephony.media.wires import COMFORT_NOISE, WIDTH, Batch, Wires
+from telephony.rtp.packet import Headers, parse_headers
+
+PASSES = 2
+"""Looks at the sockets in a tick: the second finds lanes that had two datagrams waiting."""
+MAX_PASSES = 8
+"""Looks in every eighth tick, and while an eighth of all lanes had one more: datagrams that one
+lane may have taken in a tick. The rest waits in the kernel."""
+MEASURE_EVERY = 16
+"""Jitter is measured on two neighbouring ticks of so many: a system call a packet less."""
+
+
+class Intake:
+    """Receives for a bank. ``first_heard``: when each lane's first packet was taken."""
+
+    def __init__(
+        self,
+        capacity: int,
+        wires: Wires,
+        clock: Clock,
+        streams: Streams,
+        sources: Sources,
+        rings: JitterRings,
+        keypads: Keypads,
+        pressed: Callable[[int, str], None],
+    ) -> None:
+        """``pressed(row, digit)`` is told of each key, once."""
+        self.batch = Batch(2 * capacity)
+        self.first_heard: dict[int, datetime] = {}
+        self._wires = wires
+        self._clock = clock
+        self._streams = streams
+        self._sources = sources
+        self._rings = rings
+        self._keypads = keypads
+        self._pressed = pressed
+        self._tick = 0
+
+    def grow(self, capacity: int) -> None:
+        """Room for so many lanes. Between ticks, when nothing is in the batch."""
+        self.batch.grow(2 * capacity)
+
+    def forget(self, row: int) -> None:
+        """The lane is closed."""
+        self.first_heard.pop(row, None)
+
+    def receive(self, lanes: int, tick: int, now: float) -> None:
+        """Take what lies ready for ``lanes`` open lanes. ``now``: monotonic seconds."""
+        self._tick = tick
+        batch, enough = self.batch, lanes // 8
+        thorough = tick % MAX_PASSES == 0
+        for number in range(1, MAX_PASSES + 1):
+            found = self._wires.receive(batch)
+            if not batch.room:
+                self._take_all(now)
+            if not found or (number >= PASSES and found <= enough and not thorough):
+                break
+        self._take_all(now)
+
+    def _take_all(self, now: float) -> None:
+        """What the batch holds, in turns of distinct lanes, the datagrams of each in order."""
+        batch = self.batch
+        if not batch.lanes:
+            return
+        matrix = batch.matrix[: len(batch.lanes)]
+        rows = np.array(batch.lanes, np.int64)
+        sizes = np.array(batch.sizes, np.int32)
+        batch.clear()
+        if np.bincount(rows).max() == 1:
+            self._take_batch(rows, sizes, matrix, now)
+            return
+        turns = _turns(rows)
+        for turn in range(int(turns.max()) + 1):
+            chosen = turns == turn
+            self._take_batch(rows[chosen], sizes[chosen], matrix[chosen], now)
+
+    def _take_batch(
+        self, rows: Rows, sizes: npt.NDArray[np.int32], matrix: Codes, now: float
+    ) -> None:
+        """Datagrams of distinct lanes."""
+        streams, sources = self._streams, self._sources
+        heads = parse_headers(matrix, sizes)
+        kind = heads.payload_type.astype(np.int16)
+        voice = kind == streams.voice_type[rows]
+        event = kind == streams.event_type[rows]
+        wanted = heads.valid & (sizes < WIDTH) & streams.hears[rows]
+        wanted &= voice | event | (kind == COMFORT_NOISE)
+        step = sources.steps(rows, heads.sequence)
+        regular = wanted & sources.regular(rows, heads.ssrc, step)
+        strange = np.flatnonzero(wanted & ~regular)
+        if strange.size:
+            self._admit(strange, rows, heads, now)
+            step = sources.steps(rows, heads.sequence)
+            regular = wanted & sources.regular(rows, heads.ssrc, step)
+        taken = rows[regular]
+        sources.count(taken, step[regular], now)
+        streams.quiet_since[taken] = now
+        self._measure(rows, regular & voice, heads)
+        self._put(np.flatnonzero(regular & voice), rows, heads, step, matrix)
+        # Of whatever source and number: some gateways send keys beside their stream, and the latch
+        # has vouched for the sender.
+        for index in np.flatnonzero(wanted & event).tolist():
+            self._key(index, int(rows[index]), heads, matrix, now)
+
+    def _admit(self, indices: Rows, rows: Rows, heads: Headers, now: float) -> None:
+        for index in indices.tolist():
+            row = int(rows[index])
+            ssrc, sequence = int(heads.ssrc[index]), int(heads.sequence[index])
+            if self._sources.admit(row, ssrc, sequence, now):
+                self._rings.forget(row)
+                self.first_heard.setdefault(row, self._clock.now())
+
+    def _measure(self, rows: Rows, chosen: Flags, heads: Headers) -> None:
+        if self._tick % MEASURE_EVERY >= 2:
+            return
+        lanes = rows[chosen]
+        if lanes.size:
+            arrivals = self._wires.arrivals(lanes.tolist())
+            self._sources.measure(lanes, heads.timestamp[chosen], arrivals, self._tick)
+
+    def _put(self, chosen: Rows, rows: Rows, heads: Headers, step: Counts, matrix: Codes) -> None:
+        """Payloads into the rings, those of one shape together."""
+        offset, length = heads.offset[chosen], heads.length[chosen]
+        while chosen.size:
+            start, size = int(offset[0]), int(length[0])
+            alike = (offset == start) & (length == size)
+            group = chosen[alike]
+            lanes = rows[group]
+            payload = matrix[group, start : start + size]
+            duplicate = self._rings.put(lanes, heads.timestamp[group], step[group], payload)
+            self._sources.duplicated[lanes] += duplicate
+            chosen, offset, length = chosen[~alike], offset[~alike], length[~alike]
+
+    def _key(self, index: int, row: int, heads: Headers, matrix: Codes, now: float) -> None:
+        start, size = int(heads.offset[index]), int(heads.length[index])
+        payload = matrix[index, start : start + size].tobytes()
+        digit = self._keypads.heard(
+            row, payload, int(heads.timestamp[index]), int(heads.ssrc[index]), now
+        )
+        if digit is not None:
+            self._pressed(row, digit)
+
+
+def _turns(rows: Rows) -> Rows:
+    """For each entry, how many before it are of the same lane."""
+    order = np.argsort(rows, kind="stable")
+    ranked = rows[order]
+    first = np.searchsorted(ranked, ranked)
+    turns = np.empty(rows.size, np.int64)
+    turns[order] = np.arange(rows.size) - first
+    return turns

@@ -1,0 +1,185 @@
+"""From what each lane hears to datagrams: prompts, mixing, codes, headers, one send a lane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from telephony.audio import g711
+from telephony.base.clock import Clock
+from telephony.media.bridge import Mixer
+from telephony.media.columns import Codes, Flags, Rows, Samples
+from telephony.media.config import FRAME
+from telephony.media.digits import Keypads
+from telephony.media.playback import Playback
+from telephony.media.streams import Streams
+from telephony.rtp.packet import HEADER_BYTES, write_headers
+
+PACKET = HEADER_BYTES + FRAME
+
+Send = Callable[[Any], object]
+
+
+class Outlet:
+    """Sends for a bank. ``first_sent``: when each lane's first packet left; ``unsent``: datagrams
+    that the kernel did not take."""
+
+    def __init__(
+        self,
+        capacity: int,
+        clock: Clock,
+        streams: Streams,
+        playback: Playback,
+        mixer: Mixer,
+        keypads: Keypads,
+    ) -> None:
+        self.first_sent: dict[int, datetime] = {}
+        self.unsent = 0
+        self._clock = clock
+        self._streams = streams
+        self._playback = playback
+        self._mixer = mixer
+        self._keypads = keypads
+        self._sends: dict[int, Callable[[], Send]] = {}
+        self._roster: list[tuple[Send, memoryview]] = []
+        self._roster_rows: list[int] = []
+        self._stale = False
+        self._packets: Codes = np.empty((0, PACKET), np.uint8)
+        self.grow(capacity)
+
+    def grow(self, capacity: int) -> None:
+        """Room for so many lanes; what their packets hold stays."""
+        packets: Codes = np.full((capacity, PACKET), g711.SILENCE[g711.ULAW], np.uint8)
+        packets[: self._packets.shape[0]] = self._packets
+        self._packets = packets
+        self._views = [memoryview(row) for row in packets]
+        self._sounding: Flags = np.zeros(capacity, np.bool_)
+        self._stale = True
+
+    def add(self, row: int, send: Callable[[], Send]) -> None:
+        """A lane was opened; ``send()`` is what sends its datagrams now."""
+        self._sends[row] = send
+        self._packets[row, HEADER_BYTES:] = g711.SILENCE[g711.ULAW]
+
+    def changed(self) -> None:
+        """A lane's way or direction is another one."""
+        self._stale = True
+
+    def forget(self, row: int) -> None:
+        """The lane is closed."""
+        del self._sends[row]
+        self.first_sent.pop(row, None)
+        self._stale = True
+
+    def speak(self, count: int, voice: Samples, heard: Samples, events: dict[int, bytes]) -> None:
+        """What each lane hears now, as samples and as codes in its packet."""
+        streams = self._streams
+        sounding = self._sounding[:count]
+        sounding[:] = False
+        heard[:] = 0
+        free = streams.sends[:count]
+        if events:
+            free = free.copy()
+            free[list(events)] = False
+        rows, frames = self._playback.take(free)
+        heard[rows] = frames
+        sounding[rows] = True
+        self._mixer.mix(voice, heard, sounding)
+        if events:
+            heard[list(events)] = 0
+        loud = streams.loud[:count]
+        changed = np.flatnonzero(sounding | loud)
+        if changed.size:
+            self._encode(changed, heard)
+        loud[:] = sounding
+
+    def _encode(self, rows: Rows, heard: Samples) -> None:
+        samples = heard if rows.size == heard.shape[0] else heard[rows]
+        codes = g711.encode(g711.ULAW, samples)
+        law = self._streams.law[rows]
+        other = np.flatnonzero(law)
+        if other.size:
+            codes[other] = g711.encode(g711.ALAW, samples[other])
+        self._packets[rows, HEADER_BYTES:] = codes
+
+    def send(self, count: int, events: dict[int, bytes]) -> None:
+        """One datagram a lane that may send."""
+        if self._stale:
+            self._list_roster()
+        streams = self._streams
+        sends = streams.sends[:count].copy()
+        if events:
+            sends[list(events)] = False
+        streams.sequence[:count] += sends
+        write_headers(
+            self._packets[:count],
+            streams.voice_type[:count] & 0x7F,
+            streams.marker[:count],
+            streams.sequence[:count],
+            streams.timestamp[:count],
+            streams.ssrc[:count],
+        )
+        failures = 0
+        for send, packet in self._due(events):
+            try:
+                send(packet)
+            except OSError:
+                # Refused: the far end does not listen yet. Full: what is late need not go out.
+                failures += 1
+        for row, data in events.items():
+            self._send_event(row, data)
+        self.unsent += failures
+        streams.marker[:count] &= ~sends
+        streams.sent[:count] += sends
+        streams.timestamp[:count] += np.uint32(FRAME)
+
+    def _due(self, events: dict[int, bytes]) -> list[tuple[Callable[[Any], object], memoryview]]:
+        if not events:
+            return self._roster
+        pairs = zip(self._roster_rows, self._roster, strict=True)
+        return [entry for row, entry in pairs if row not in events]
+
+    def _list_roster(self) -> None:
+        self._stale = False
+        rows = [row for row in sorted(self._sends) if self._streams.sends[row]]
+        self._roster = [(self._sends[row](), self._views[row]) for row in rows]
+        self._roster_rows = rows
+        for row in rows:
+            if row not in self.first_sent:
+                self.first_sent[row] = self._clock.now()
+
+    def keys_due(self) -> dict[int, bytes]:
+        """Keys that are sent in this tick instead of sound: lane → packet."""
+        found: dict[int, bytes] = {}
+        streams = self._streams
+        for row in self._keypads.rows:
+            if not streams.sends[row]:
+                continue
+            out = self._keypads.due(row, int(streams.timestamp[row]))
+            if out is None:
+                continue
+            # A slice: a scalar that wraps is a warning, an array is not.
+            streams.sequence[row : row + 1] += np.uint16(1)
+            packet = np.zeros((1, HEADER_BYTES + len(out.payload)), np.uint8)
+            write_headers(
+                packet,
+                int(streams.event_type[row]) & 0x7F,
+                out.marker,
+                streams.sequence[row],
+                out.timestamp,
+                streams.ssrc[row],
+            )
+            packet[0, HEADER_BYTES:] = np.frombuffer(out.payload, np.uint8)
+            found[row] = packet.tobytes()
+        return found
+
+    def _send_event(self, row: int, data: bytes) -> None:
+        try:
+            self._sends[row]()(data)
+        except OSError:
+            self.unsent += 1
+        self._streams.sent[row] += 1
+        self._streams.marker[row] = True
