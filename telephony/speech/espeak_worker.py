@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import signal
 import sys
 from typing import Any, BinaryIO
 
@@ -177,7 +178,13 @@ def _send(replies: BinaryIO, header: frames.Header, body: bytes = b"") -> None:
 
 
 def main() -> None:
-    """Keep stdout for frames: whatever a library prints goes to stderr instead."""
+    """Keep stdout for frames: whatever a library prints goes to stderr instead.
+
+    Ctrl-C and a service manager's SIGTERM reach the whole group, and the calls that drain still
+    have things to say: this process ends with its pipe, not with a signal.
+    """
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
     private = os.dup(1)
     os.dup2(2, 1)
     with os.fdopen(private, "wb") as replies:
