@@ -45,12 +45,18 @@ class NumberImport(Body):
         newer = self.sip_connection_installation_id is not None
         return "sipConnectionInstallationId" if newer else "sipTrunkId"
 
+    @property
+    def _usual(self) -> NumberDirection:
+        """The contract names no default here: who says what answers wants it to be called."""
+        answered = self.dialplan is not None or self.agent_id is not None
+        return NumberDirection.BOTH if answered else NumberDirection.OUTBOUND
+
     def row(self, item: str, organization: str, now: datetime) -> PhoneNumber:
         return PhoneNumber(
             id=item,
             organization=organization,
             e164=self.e164,
-            direction=self.direction or NumberDirection.OUTBOUND,
+            direction=self.direction or self._usual,
             trunk=self.trunk,
             provider_name=self.sip_provider_name,
             label=self.label,

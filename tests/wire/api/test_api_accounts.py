@@ -170,6 +170,13 @@ async def test_a_number_tells_the_truth_about_itself(api: Any) -> None:
     }
 
 
+async def test_a_number_that_says_what_answers_wants_to_be_called(api: Any) -> None:
+    answered = {**NUMBER, "dialplan": "front-desk"}
+    assert (await api.post("/v1/phone-numbers/import", answered)).body["direction"] == "both"
+    other = {**NUMBER, "e164": "+12025550101"}
+    assert (await api.post("/v1/phone-numbers/import", other)).body["direction"] == "outbound"
+
+
 async def test_the_newer_name_of_the_trunk_wins(api: Any) -> None:
     trunk = (await api.post("/v1/trunks", {"name": "main", "gateways": ["gw"]})).body["id"]
     body = {**NUMBER, "sipTrunkId": "nope", "sipConnectionInstallationId": trunk}
