@@ -153,7 +153,7 @@ class App:
                 calls_per_second=settings.calls_per_second,
             ),
             carrier=self.carrier,
-            rooms=LocalRooms(self.engine.config),
+            rooms=LocalRooms(self.engine.config, self.engine),
             speech=self.speech,
             callbacks=self.store.callbacks,
             journal=self.journal,
