@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.interop.baresip import Baresip
 from tests.interop.service import Service, eventually, free_port, listens
 from tests.interop.sipp import Scenario, Sipp, start
 
@@ -49,6 +51,10 @@ password = "operator"
 [[phones]]
 user = "1001"
 password = "desk"
+
+[[phones]]
+user = "1002"
+password = "second-desk"
 
 [numbers]
 "+12025550100" = {{{{ dialplan = "talk", trunk = "gear" }}}}
@@ -184,3 +190,22 @@ def gear(tmp_path: Path) -> Iterator[Gear]:
     for one in made.running:
         if one.process.poll() is None:
             one.stop()
+
+
+@pytest.fixture
+def phones(tmp_path: Path, service: Service) -> Iterator[Callable[..., Baresip]]:
+    """Makes baresips, each a phone of the common service."""
+    made: list[Baresip] = []
+    passwords = {"1000": "operator", "1001": "desk", "1002": "second-desk"}
+
+    def make(user: str, **how: Any) -> Baresip:
+        folder = tmp_path / f"phone-{user}-{len(made)}"
+        folder.mkdir()
+        password = how.pop("password", passwords[user])
+        stranger = how.pop("stranger", False)
+        made.append(Baresip(folder, service.sip, user, password, **how))
+        return made[-1] if stranger else made[-1].log_in()
+
+    yield make
+    for one in made:
+        one.stop()

@@ -119,13 +119,19 @@ class Api:
 
     def wait(self, session: str, event_type: str, seconds: float = 20.0) -> dict[str, Any]:
         """The call's first event of a type, once it is there."""
+        return self.wait_count(session, event_type, 1, seconds)[0]
 
-        def find() -> dict[str, Any] | None:
+    def wait_count(
+        self, session: str, event_type: str, count: int, seconds: float = 20.0
+    ) -> list[dict[str, Any]]:
+        """The call's events of a type, once there are so many."""
+
+        def find() -> list[dict[str, Any]] | None:
             found = [e for e in self.events(session) if e["event_type"] == event_type]
-            return found[0] if found else None
+            return found if len(found) >= count else None
 
         try:
-            return eventually(event_type, find, seconds)
+            return eventually(f"{count} {event_type}", find, seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}; there were {types(self.events(session))}") from None
 
@@ -135,6 +141,12 @@ class Api:
         events = self.events(session)
         check(events)
         return events
+
+    def recording(self, session: str) -> bytes:
+        """The call's WAV, from where the API says that it is."""
+        url = self.get(f"/v1/calls/{session}/recording")["url"]
+        with urllib.request.urlopen(url, timeout=20) as reply:
+            return bytes(reply.read())
 
     def report(self, session: str) -> dict[str, Any]:
         found = self.get(f"/v1/calls/{session}/report")
