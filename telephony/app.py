@@ -10,7 +10,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -105,7 +105,8 @@ class App:
                 field="default_dialplan",
             )
         # Numbers, recordings and the secret lie in it: nobody else's to read.
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _named("data_dir", str(settings.data_dir)):
+            settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         secret = settings.secret_key or ensure_secret(settings.data_dir)
 
         # The store first: nothing is admitted whose record has no place to go.
@@ -170,7 +171,8 @@ class App:
             self.store.callbacks, self.switchboard.dial_callback, self.clock, self.ids
         )
         # The doors last: first SIP, then promised calls, then the API, whose readiness says all.
-        await self.carrier.start(self.switchboard.take)
+        with _named("sip_port", f"{settings.sip_host}:{settings.sip_port}"):
+            await self.carrier.start(self.switchboard.take)
         self._stack.push_async_callback(self.carrier.stop)
         self.scheduler.start()
         self._stack.push_async_callback(self.scheduler.stop)
@@ -212,7 +214,8 @@ class App:
         await self._runner.setup()
         self._stack.push_async_callback(self._runner.cleanup)
         site = web.TCPSite(self._runner, settings.api_host, settings.api_port)
-        await site.start()
+        with _named("api_port", f"{settings.api_host}:{settings.api_port}"):
+            await site.start()
 
     @property
     def api_address(self) -> tuple[str, int]:
@@ -302,6 +305,16 @@ class App:
             # Shown once, on the terminal and never in the log: it is kept only as a digest.
             sys.stderr.write(f"\nAPI key (shown once, keep it): {self._made_key}\n\n")
             sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def _named(setting: str, value: str) -> Iterator[None]:
+    """What the system refuses, as a line about the setting that asked for it."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"{setting}: {value}: {reason}", field=setting) from error
 
 
 def media_config(settings: Settings) -> MediaConfig:
