@@ -1,149 +1,145 @@
-"""Front-desk calls at once on one core: prompt, recording and digits on, beside a bare echo.
+"""Front-desk calls at once on one core: prompt, recording and digits on, beside two peers.
 
 The service and the generator run on a core each; CPU is that of the service's whole process
-tree over a steady stretch, memory its proportional set size. ``late`` is the share of ticks
-that started more than 5 ms after their time. The peer is an epoll echo of the same datagrams
-in Python, which is what the kernel alone costs.
+tree over a steady stretch. A tick is late that starts more than 5 ms after its time. The peers
+meet the same generator in the same run: an epoll echo of the same datagrams in Python, which is
+what the kernel alone costs, and baresip, which answers and plays a file (to its limit).
 """
 
 from __future__ import annotations
 
-import json
-import multiprocessing
-import select
-import socket
-import subprocess
-import sys
 import time
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 
-from bench.harness import Rows, Service, arguments, cores, cpu_seconds, pss_mb
+from bench import peers, records
+from bench.harness import (
+    Rows,
+    Service,
+    arguments,
+    await_up,
+    cores,
+    cpu_seconds,
+    figures,
+    generator,
+    histogram_share,
+    memory_mb,
+)
 
-
-def generate(port: int, core: set[int], calls: int, seconds: float) -> subprocess.Popen[str]:
-    """A generator whose callers press 9 (repeat the menu) every eight seconds or so."""
-    command = ["taskset", "-c", ",".join(map(str, core)), sys.executable, "-m", "bench.generator"]
-    command += ["--port", str(port), "--calls", str(calls), "--rate", "50"]
-    command += ["--seconds", str(seconds), "--digit-every", "8"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def await_up(process: subprocess.Popen[str]) -> None:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise SystemExit("the generator died")
+PLACED = 50
+"""Calls placed a second."""
+SETTLE = 3.0
+DIGIT_EVERY = 8.0
 
 
 def measure(rows: Rows, calls: int, seconds: float) -> None:
     system, other = cores()
+    case, who = f"{calls} calls", "telephony"
     with Service(system) as service:
-        idle = pss_mb(service.process.pid)
-        generator = generate(service.sip_port, other, calls, seconds + 6)
-        await_up(generator)
-        time.sleep(3)
+        # Everything that the dialplans say has been spoken by then.
+        time.sleep(2)
+        pid = service.process.pid
+        _, idle = memory_mb(pid)
+        callers = generator(
+            other,
+            port=service.sip_port,
+            calls=calls,
+            rate=PLACED,
+            seconds=seconds + SETTLE + 1,
+            digit_every=DIGIT_EVERY,
+        )
+        await_up(callers)
+        time.sleep(SETTLE)
         before = service.metrics()
-        start_cpu, start = cpu_seconds(service.process.pid), time.monotonic()
+        start_cpu, start = cpu_seconds(pid), time.monotonic()
         time.sleep(seconds)
-        used = cpu_seconds(service.process.pid) - start_cpu
-        wall = time.monotonic() - start
+        used = (cpu_seconds(pid) - start_cpu) / (time.monotonic() - start) * 100
         after = service.metrics()
-        loaded = pss_mb(service.process.pid)
-        assert generator.stdout is not None
-        found = json.loads(generator.stdout.read().splitlines()[-1])
-        generator.wait(30)
-    ticks = after["telephony_media_ticks_total"] - before["telephony_media_ticks_total"]
-    late = after["telephony_media_late_ticks_total"] - before["telephony_media_late_ticks_total"]
-    case = f"{calls} calls"
-    rows.add(case, "telephony", used / wall * 100, "% of a core")
-    rows.add(case, "telephony", used / wall * 100 / calls, "% of a core a call")
-    rows.add(case, "telephony", late / max(1.0, ticks) * 100, "% late ticks")
-    rows.add(case, "telephony", (loaded - idle) * 1024 / calls, "KB a call")
-    rows.add(case, "telephony", loaded, "MB in all")
-    rows.add(case, "telephony", found["answered"], "answered")
-    rows.add(case, "telephony", found["failed"], "failed")
-    rows.add(case, "telephony", found["setup_p99_ms"], "ms to 200, p99")
-    lost = 100 * (1 - found["received"] / max(1, found["sent"]))
-    rows.add(case, "telephony", lost, "% fewer packets back than sent")
+        pss, loaded = memory_mb(pid)
+        found = figures(callers)
+        service.settle()
+        written = records.read(service.folder.name)
+    delta = {name: value - before.get(name, 0.0) for name, value in after.items()}
+    ticks = max(1.0, delta["telephony_media_ticks_total"])
+    rows.add(case, who, used, "% of a core")
+    rows.add(case, who, used / calls, "% of a core a call")
+    rows.add(case, who, delta["telephony_media_late_ticks_total"] / ticks * 100, "% late ticks")
+    for share in (0.5, 0.99):
+        name = "telephony_media_tick_seconds"
+        rows.add(case, who, histogram_share(delta, name, share) * 1000, f"ms a tick, p{share * 100:g}")
+    rows.add(case, who, (loaded - idle) * 1024 / calls, "KB a call")
+    rows.add(case, who, pss, "MB in all")
+    rows.add(case, who, found["setup_p99_ms"], "ms to 200, p99")
+    rows.add(case, who, found["failed"] + found["hung_up"], "failed or cut off")
+    rows.add(case, who, found["gaps"] / max(1, found["received"]) * 1e6, "gaps > 60 ms a million")
+    rows.add(case, who, found["sounding"] * 100, "% of packets back with sound")
+    rows.add(case, who, found["digits"] - written.digits, "keys lost")
+    rows.add(case, who, calls - written.recordings, "recordings missing")
+    rows.add(case, who, calls - written.reports, "reports missing")
+    own(rows, case, who, found)
 
 
-def echo(ready: Connection, count: int) -> None:
-    """The peer: sockets that send back what comes, and nothing else."""
-    epoll = select.epoll()
-    sockets = {}
-    for _ in range(count):
-        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        one.bind(("127.0.0.1", 0))
-        one.setblocking(False)
-        epoll.register(one, select.EPOLLIN)
-        sockets[one.fileno()] = one
-    ready.send([s.getsockname()[1] for s in sockets.values()])
-    buffer = bytearray(2048)
-    while True:
-        for fd, _ in epoll.poll():
-            one = sockets[fd]
-            size, source = one.recvfrom_into(buffer)
-            one.sendto(memoryview(buffer)[:size], source)
+def own(rows: Rows, case: str, who: str, found: dict[str, float]) -> None:
+    """The generator about itself: over 1 % late, or a core that is full, the row says little."""
+    rows.add(case, who, found["core"] * 100, "generator: % of its core")
+    rows.add(case, who, found["late"] / max(1, found["sent"]) * 100, "generator: % sent late")
 
 
-def talk(ports: list[int], seconds: float) -> None:
-    """50 packets a second to every port, spread over the 20 ms as callers are."""
-    sockets = []
-    for port in ports:
-        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        one.connect(("127.0.0.1", port))
-        one.setblocking(False)
-        sockets.append(one)
-    slots: list[list[socket.socket]] = [sockets[i::20] for i in range(20)]
-    data = bytes(172)
-    began = time.monotonic()
-    beat = 0
-    while time.monotonic() < began + seconds:
-        for one in slots[beat % 20]:
-            try:
-                one.send(data)
-                one.recv(2048)
-            except OSError:
-                pass
-        beat += 1
-        time.sleep(max(0.0, began + beat * 0.001 - time.monotonic()))
-
-
-def peer(rows: Rows, calls: int, seconds: float) -> None:
-    import os
-
+def echo(rows: Rows, calls: int, seconds: float) -> None:
     system, other = cores()
-    mine, theirs = multiprocessing.Pipe()
-    server: BaseProcess = multiprocessing.Process(target=echo, args=(theirs, calls), daemon=True)
-    server.start()
-    assert server.pid is not None
-    os.sched_setaffinity(server.pid, system)
-    ports = mine.recv()
-    client = multiprocessing.Process(target=talk, args=(ports, seconds + 3), daemon=True)
-    client.start()
-    assert client.pid is not None
-    os.sched_setaffinity(client.pid, other)
+    case, who = f"{calls} calls", "bare epoll echo"
+    with peers.echo_server(system, calls) as (pid, ports):
+        callers = generator(other, calls=calls, rate=1000, seconds=seconds + 3, echo=ports)
+        await_up(callers)
+        used = steady(pid, seconds)
+        found = figures(callers)
+    rows.add(case, who, used, "% of a core")
+    rows.add(case, who, used / calls, "% of a core a call")
+    own(rows, case, who, found)
+
+
+def phone(rows: Rows, calls: int, seconds: float) -> None:
+    if not peers.has_baresip() or calls > peers.BARESIP_CALLS:
+        return
+    system, other = cores()
+    case, who = f"{calls} calls", "baresip, plays a file"
+    with peers.baresip(system) as (pid, port):
+        _, idle = memory_mb(pid)
+        callers = generator(
+            other, port=port, user="bench", calls=calls, rate=PLACED, seconds=seconds + 3
+        )
+        await_up(callers)
+        used = steady(pid, seconds)
+        pss, loaded = memory_mb(pid)
+        found = figures(callers)
+    rows.add(case, who, used, "% of a core")
+    rows.add(case, who, used / calls, "% of a core a call")
+    rows.add(case, who, (loaded - idle) * 1024 / calls, "KB a call")
+    rows.add(case, who, pss, "MB in all")
+    rows.add(case, who, found["setup_p99_ms"], "ms to 200, p99")
+    rows.add(case, who, found["failed"] + found["hung_up"], "failed or cut off")
+    rows.add(case, who, found["sounding"] * 100, "% of packets back with sound")
+    own(rows, case, who, found)
+
+
+def steady(pid: int, seconds: float) -> float:
+    """Percent of a core over a stretch that begins a moment after all calls are up."""
     time.sleep(1.5)
-    start_cpu, start = cpu_seconds(server.pid), time.monotonic()
+    start_cpu, start = cpu_seconds(pid), time.monotonic()
     time.sleep(seconds)
-    used = (cpu_seconds(server.pid) - start_cpu) / (time.monotonic() - start) * 100
-    client.join()
-    server.kill()
-    server.join()
-    rows.add(f"{calls} calls", "bare epoll echo", used, "% of a core")
-    rows.add(f"{calls} calls", "bare epoll echo", used / calls, "% of a core a call")
+    return (cpu_seconds(pid) - start_cpu) / (time.monotonic() - start) * 100
 
 
 def main() -> None:
     parser = arguments(__doc__ or "")
-    parser.add_argument("--calls", type=int, nargs="*", default=[10, 100, 300, 600, 1000])
-    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--calls", type=int, nargs="*", default=[10, 100, 250, 300, 600, 1000])
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--no-peers", action="store_true")
     a = parser.parse_args()
     rows = Rows("calls")
     for calls in a.calls:
         measure(rows, calls, a.seconds)
-        peer(rows, calls, min(a.seconds, 8.0))
+        if not a.no_peers:
+            echo(rows, calls, min(a.seconds, 8.0))
+            phone(rows, calls, min(a.seconds, 8.0))
     rows.show(a.json)
 
 

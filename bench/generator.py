@@ -2,24 +2,34 @@
 
 Nothing of ours is in it, so that what is measured is not measured with itself. It runs on a
 core of its own, places calls, keeps 50 packets a second flowing each way, presses keys and
-counts what comes back. Its figures are one line of JSON on stdout.
+counts what comes back. It measures itself too: a generator that sends late or has no core left
+measures nothing but itself. Its figures are one line of JSON on stdout.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import heapq
 import json
 import math
 import re
+import resource
 import select
 import socket
 import struct
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 PTIME = 0.02
+LATE = 0.005
+"""A packet of ours that leaves this much after its time is late, as a tick of the service is."""
+KEY = 9
+"""The front desk begins again."""
+SAMPLED = 16
+"""One packet in so many is looked into."""
 
 
 def speech_like(frames: int = 50) -> list[bytes]:
@@ -41,6 +51,7 @@ def speech_like(frames: int = 50) -> list[bytes]:
 
 
 VOICE = speech_like()
+SILENCE = b"\xff" * 16
 
 
 @dataclass(slots=True)
@@ -85,6 +96,15 @@ class Figures:
     sent: int = 0
     gaps: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
+    repeated: int = 0
+    """Answers and requests of the service that came again."""
+    hung_up: int = 0
+    """Calls that the service ended."""
+    digits: int = 0
+    late: int = 0
+    sampled: int = 0
+    sounding: int = 0
+    """Of the sampled packets, those that held something else than silence."""
 
 
 class Generator:
@@ -107,7 +127,10 @@ class Generator:
         self.timers: list[tuple[float, int, str, Caller]] = []
         self.order = 0
         self.figures = Figures()
+        self.quiet_at = math.inf
+        """No key is begun after this: its call would be over before the key is."""
         self.buffer = bytearray(2048)
+        self.sound = memoryview(self.buffer)[12:28]
 
     def at(self, when: float, what: str, caller: Caller) -> None:
         self.order += 1
@@ -226,6 +249,8 @@ class Generator:
             if self.digit_every > 0:
                 first = 1.0 + self.digit_every * ((caller.index * 7919) % 100) / 100
                 self.at(now + first, "digit", caller)
+        elif caller.ack:
+            self.figures.repeated += 1
         self.send(caller.ack)
 
     def on_request(self, caller: Caller, text: str, now: float) -> None:
@@ -233,8 +258,12 @@ class Generator:
         kept = [li for li in lines if re.match(r"(?i)(via|from|to|call-id|cseq):", li)]
         if lines[0].startswith(("BYE", "OPTIONS", "UPDATE", "INVITE")):
             self.send(("SIP/2.0 200 OK\r\n" + "\r\n".join(kept) + "\r\n\r\n").encode())
-        if lines[0].startswith("BYE") and caller.state != "over":
+        if lines[0].startswith("BYE"):
+            if caller.state == "over":
+                self.figures.repeated += 1
+                return
             self.figures.completed += 1
+            self.figures.hung_up += 1
             self.close(caller)
 
     def leave(self, caller: Caller, now: float) -> None:
@@ -253,11 +282,25 @@ class Generator:
         del self.by_fd[caller.media.fileno()]
         caller.media.close()
 
+    def echoed(self, index: int, port: int, now: float) -> None:
+        """A caller without SIP, for a peer that only sends back what comes."""
+        media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        media.connect(("127.0.0.1", port))
+        media.setblocking(False)
+        caller = Caller(index, media, 0, f"{index}", "", state="talking")
+        self.by_fd[media.fileno()] = caller
+        self.epoll.register(media, select.EPOLLIN)
+        self.figures.placed += 1
+        self.figures.answered += 1
+        self.at(now + PTIME * (index % 20) / 20, "packet", caller)
+
     # --- RTP -------------------------------------------------------------------------------
 
     def packet(self, caller: Caller, when: float, now: float) -> None:
         if caller.state != "talking":
             return
+        if now - when > LATE:
+            self.figures.late += 1
         sequence = caller.sequence & 0xFFFF
         if caller.digit_left:
             left = caller.digit_left
@@ -266,7 +309,7 @@ class Generator:
             marker = 0x80 if left == 8 else 0
             data = struct.pack(
                 "!BBHII", 0x80, marker | 101, sequence, caller.digit_stamp, caller.index
-            ) + struct.pack("!BBH", 9, end | 10, duration)
+            ) + struct.pack("!BBH", KEY, end | 10, duration)
             caller.digit_left -= 1
         else:
             head = struct.pack("!BBHII", 0x80, 0, sequence, caller.timestamp, caller.index)
@@ -280,48 +323,45 @@ class Generator:
         caller.timestamp = (caller.timestamp + 160) & 0xFFFFFFFF
         self.at(when + PTIME, "packet", caller)
 
-    def run(self, calls: int, rate: float, seconds: float) -> Figures:
-        """Place ``calls`` at ``rate`` a second, then go on for ``seconds`` after the last."""
+    def run(self, calls: int, rate: float, seconds: float, ports: Sequence[int] = ()) -> Figures:
+        """Place ``calls`` at ``rate`` a second, go on for ``seconds`` after the last, then hang up
+        at twice the rate. ``ports``: echo servers to talk to instead."""
         began = time.monotonic()
         placed = 0
         end = began + calls / rate + seconds
-        talking_since = 0.0
+        self.quiet_at = end - 0.5
+        leaving = up = False
         while True:
             now = time.monotonic()
             while placed < calls and now >= began + placed / rate:
-                self.place(placed, now)
+                if ports:
+                    self.echoed(placed, ports[placed], now)
+                else:
+                    self.place(placed, now)
                 placed += 1
-            if placed == calls and not talking_since:
-                talking_since = now
+            if placed == calls and not up:
+                up = True
                 print(json.dumps({"up": True}), flush=True)
             while self.timers and self.timers[0][0] <= now:
                 when, _, what, caller = heapq.heappop(self.timers)
                 self.fire(when, what, caller, now)
-            if now >= end:
-                break
-            if placed == calls and self.hold > 0 and not self.by_fd:
+            if now >= end and not leaving:
+                leaving = True
+                for place, caller in enumerate(list(self.by_fd.values())):
+                    self.at(now + place / rate / 2, "leave", caller)
+                end = now + len(self.by_fd) / rate / 2 + 5
+            if (placed == calls and not self.by_fd) or (leaving and (ports or now >= end)):
                 break
             wait = 0.002
             if self.timers:
-                wait = min(wait, max(0.0, self.timers[0][0] - now))
+                wait = min(wait, max(0.0, self.timers[0][0] - time.monotonic()))
             for fd, _ in self.epoll.poll(wait):
-                caller = self.by_fd.get(fd)
-                if caller is None:
-                    if fd == self.sip.fileno():
-                        self.on_sip(time.monotonic())
-                    continue
-                self.drain(caller)
-        for caller in list(self.by_fd.values()):
-            self.leave(caller, time.monotonic())
-        until = time.monotonic() + 3
-        while self.by_fd and time.monotonic() < until:
-            for fd, _ in self.epoll.poll(0.05):
-                if fd == self.sip.fileno():
+                if (found := self.by_fd.get(fd)) is not None:
+                    self.drain(found)
+                elif fd == self.sip.fileno():
                     self.on_sip(time.monotonic())
-                elif fd in self.by_fd:
-                    self.drain(self.by_fd[fd])
         for caller in list(self.by_fd.values()):
-            self.figures.failed += 1
+            self.figures.failed += not ports
             self.close(caller)
         return self.figures
 
@@ -336,12 +376,16 @@ class Generator:
                 caller.gaps += 1
             caller.last_at = now
             caller.received += 1
+            if not caller.received % SAMPLED:
+                self.figures.sampled += 1
+                self.figures.sounding += self.sound != SILENCE
 
     def fire(self, when: float, what: str, caller: Caller, now: float) -> None:
         if what == "packet":
             self.packet(caller, when, now)
-        elif what == "digit" and caller.state == "talking":
+        elif what == "digit" and caller.state == "talking" and now < self.quiet_at:
             caller.digit_left, caller.digit_stamp = 8, caller.timestamp
+            self.figures.digits += 1
             self.at(when + self.digit_every, "digit", caller)
         elif what == "leave":
             self.leave(caller, now)
@@ -361,16 +405,22 @@ class Generator:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--user", default="front-desk")
     parser.add_argument("--calls", type=int, required=True)
     parser.add_argument("--rate", type=float, default=50.0)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--hold", type=float, default=0.0)
     parser.add_argument("--digit-every", type=float, default=0.0)
+    parser.add_argument("--echo", type=int, nargs="*", default=[], help="ports of echo servers")
     a = parser.parse_args()
+    # Thousands of sockets, and no pauses of our own that would pass for the service's.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    gc.disable()
+    began, used = time.monotonic(), time.process_time()
     generator = Generator(("127.0.0.1", a.port), a.user, a.digit_every, a.hold)
-    figures = generator.run(a.calls, a.rate, a.seconds)
+    figures = generator.run(a.calls, a.rate, a.seconds, a.echo)
     setups = sorted(figures.setup_ms) or [0.0]
     json.dump(
         {
@@ -385,6 +435,12 @@ def main() -> None:
             "sent": figures.sent,
             "received": figures.received,
             "gaps": figures.gaps,
+            "repeated": figures.repeated,
+            "hung_up": figures.hung_up,
+            "digits": figures.digits,
+            "late": figures.late,
+            "sounding": figures.sounding / max(1, figures.sampled),
+            "core": (time.process_time() - used) / (time.monotonic() - began),
         },
         sys.stdout,
     )

@@ -12,12 +12,15 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+NOISE = ('"level": "error"', '"level": "warning"', "Traceback")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -66,16 +69,54 @@ def cpu_seconds(pid: int) -> float:
     return total / TICKS
 
 
-def pss_mb(pid: int) -> float:
-    """Proportional set size of the whole tree in MB."""
-    total = 0
+def memory_mb(pid: int) -> tuple[float, float]:
+    """Of the whole tree: proportional set size, and what is private to it, in MB.
+
+    Growth is read from the second: the first changes with who else maps the same libraries.
+    """
+    pss = private = 0
     for one in tree(pid):
         try:
             text = Path(f"/proc/{one}/smaps_rollup").read_text()
         except OSError:
             continue
-        total += sum(int(li.split()[1]) for li in text.splitlines() if li.startswith("Pss:"))
-    return total / 1024
+        for line in text.splitlines():
+            if line.startswith("Pss:"):
+                pss += int(line.split()[1])
+            elif line.startswith("Private_"):
+                private += int(line.split()[1])
+    return pss / 1024, private / 1024
+
+
+def pinned(core: set[int]) -> list[str]:
+    """What a command line begins with that runs on these cores only, its children included."""
+    return ["taskset", "-c", ",".join(map(str, sorted(core)))]
+
+
+def generator(
+    core: set[int], *, echo: Sequence[int] = (), **options: str | float
+) -> subprocess.Popen[str]:
+    """The generator on its core; its first line says that every call was placed."""
+    command = [*pinned(core), sys.executable, "-m", "bench.generator"]
+    for name, value in options.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    if echo:
+        command += ["--echo", *map(str, echo)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def await_up(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    if not process.stdout.readline():
+        raise SystemExit("the generator died")
+
+
+def figures(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """What the generator says at its end."""
+    assert process.stdout is not None
+    found: dict[str, Any] = json.loads(process.stdout.read().splitlines()[-1])
+    process.wait(30)
+    return found
 
 
 @dataclass
@@ -97,7 +138,6 @@ class Service:
             "TELEPHONY_API_PORT": str(self.api_port),
             "TELEPHONY_API_KEY": "sk_live_bench",
             "TELEPHONY_DATA_DIR": self.folder.name,
-            "TELEPHONY_LOG_LEVEL": "warning",
             "TELEPHONY_LOG_FORMAT": "json",
             "TELEPHONY_CALLS_PER_SECOND": "5000",
             "TELEPHONY_MAX_CALLS": "2500",
@@ -105,12 +145,11 @@ class Service:
         }
         self.log = (Path(self.folder.name) / "service.log").open("w+")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "telephony", "serve"],
+            [*pinned(self.core), sys.executable, "-m", "telephony", "serve"],
             env=environment,
             stdout=self.log,
             stderr=subprocess.STDOUT,
         )
-        os.sched_setaffinity(self.process.pid, self.core)
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -131,11 +170,22 @@ class Service:
             self.process.kill()
             self.process.wait()
         self.log.seek(0)
-        noise = [li for li in self.log.read().splitlines() if '"error"' in li or "Traceback" in li]
+        # A service that stumbles over its own benchmark measures something else.
+        noise = [li for li in self.log.read().splitlines() if any(w in li for w in NOISE)]
         if noise:
             Console(stderr=True).print("the service logged:", *noise[:10], sep="\n  ")
         self.log.close()
         self.folder.cleanup()
+
+    def settle(self, seconds: float = 15.0) -> None:
+        """Wait until every call is over and every record written."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = self.metrics()
+            if not found["telephony_calls_live"] and not found["telephony_journal_waiting"]:
+                time.sleep(0.2)
+                return
+            time.sleep(0.2)
 
     def metrics(self) -> dict[str, float]:
         """The Prometheus page as name (with labels) → value."""
@@ -147,6 +197,18 @@ class Service:
                 name, _, value = line.rpartition(" ")
                 found[name] = float(value)
         return found
+
+
+def histogram_share(metrics: dict[str, float], name: str, share: float) -> float:
+    """The upper bound of the bucket that holds this share of a Prometheus histogram."""
+    prefix = f'{name}_bucket{{le="'
+    buckets = sorted(
+        (float(key[len(prefix) : -2]), count)
+        for key, count in metrics.items()
+        if key.startswith(prefix)
+    )
+    wanted = share * buckets[-1][1]
+    return next(bound for bound, count in buckets if count >= wanted)
 
 
 class Rows:
@@ -162,16 +224,27 @@ class Rows:
         )
 
     def show(self, to: Path | None) -> None:
-        table = Table(title=self.bench)
-        for column in ("case", "subject", "figure", "unit"):
-            table.add_column(column, justify="right" if column == "figure" else "left")
-        for row in self.rows:
-            table.add_row(
-                str(row["case"]), str(row["subject"]), f"{row['figure']:,.4g}", str(row["unit"])
-            )
-        Console(width=110).print(table)
+        """A table a case: a line a figure, a column a subject."""
+        console = Console(width=110)
+        for case in dict.fromkeys(str(row["case"]) for row in self.rows):
+            here = [row for row in self.rows if row["case"] == case]
+            subjects = list(dict.fromkeys(str(row["subject"]) for row in here))
+            table = Table(title=f"{self.bench}: {case}", title_justify="left")
+            table.add_column("")
+            for subject in subjects:
+                table.add_column(subject, justify="right")
+            for unit in dict.fromkeys(str(row["unit"]) for row in here):
+                found = {row["subject"]: row["figure"] for row in here if row["unit"] == unit}
+                table.add_row(unit, *(shown(found.get(subject)) for subject in subjects))
+            console.print(table)
         if to is not None:
             to.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+
+
+def shown(figure: float | str | None) -> str:
+    if isinstance(figure, float):
+        return f"{figure:,.0f}" if abs(figure) >= 1000 else f"{figure:.4g}"
+    return "" if figure is None else f"{figure:,}" if isinstance(figure, int) else figure
 
 
 def arguments(description: str) -> argparse.ArgumentParser:

@@ -53,7 +53,7 @@ def peers() -> dict[str, Callable[[], object]]:
             message = SipMessage.parse(INVITE)
             assert message.via and message.from_addr and message.to_addr
             assert message.cseq and message.contact
-            parse_sdp(message.body)
+            parse_sdp(INVITE.decode().partition("\r\n\r\n")[2])
 
         found["aiosipua"] = aiosipua
     except ImportError:

@@ -1,95 +1,105 @@
-"""Set-ups a second: 2-second calls, each with all its records, at rising rates.
+"""Set-ups a second: 2-second front-desk calls, each with all its records, at rising rates.
 
-A rate is held where nothing failed, nothing was sent twice and every call left its report.
-``sipp``, where it is installed, is the peer that shows what answering alone costs.
+A rate is held where nothing failed, nothing was sent twice by either side and every call left
+its report and its recording. Each call plays the greeting and is recorded on the same core. The
+peers answer the same generator: sipp and baresip (to its limit), neither of which writes
+anything down, and sipp sends no sound.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-import sqlite3
-import subprocess
-import sys
 import time
-from pathlib import Path
+from typing import Any
 
-from bench.harness import Rows, Service, arguments, cores, cpu_seconds, free_port
+from bench import peers, records
+from bench.harness import (
+    Rows,
+    Service,
+    arguments,
+    cores,
+    cpu_seconds,
+    figures,
+    generator,
+    histogram_share,
+)
+
+HOLD = 2.0
 
 
-def run(port: int, core: set[int], rate: float, seconds: float) -> dict[str, float]:
-    command = ["taskset", "-c", ",".join(map(str, core)), sys.executable, "-m", "bench.generator"]
-    command += ["--port", str(port), "--calls", str(int(rate * seconds)), "--rate", str(rate)]
-    command += ["--hold", "2", "--seconds", "12"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def reports(folder: str) -> tuple[int, int]:
-    """Calls that have ended, and reports, in the service's own database."""
-    with sqlite3.connect(f"file:{Path(folder) / 'telephony.db'}?mode=ro", uri=True) as store:
-        ended = store.execute("SELECT COUNT(*) FROM calls WHERE ended_at IS NOT NULL").fetchone()
-        written = store.execute("SELECT COUNT(*) FROM call_reports").fetchone()
-    return int(ended[0]), int(written[0])
+def run(port: int, core: set[int], rate: float, seconds: float, user: str) -> dict[str, Any]:
+    calls = int(rate * seconds)
+    return figures(
+        generator(core, port=port, user=user, calls=calls, rate=rate, hold=HOLD, seconds=12)
+    )
 
 
 def measure(rows: Rows, rate: float, seconds: float) -> None:
     system, other = cores()
+    case, who = f"{rate:g} calls/s", "telephony"
     with Service(system) as service:
-        start_cpu, start = cpu_seconds(service.process.pid), time.monotonic()
-        found = run(service.sip_port, other, rate, seconds)
-        used = cpu_seconds(service.process.pid) - start_cpu
+        time.sleep(2)
+        pid = service.process.pid
+        start_cpu, start = cpu_seconds(pid), time.monotonic()
+        found = run(service.sip_port, other, rate, seconds, "front-desk")
         wall = time.monotonic() - start
-        time.sleep(1)
-        ended, written = reports(service.folder.name)
-    case = f"{rate:g} calls/s"
-    rows.add(case, "telephony", found["answered"] / seconds, "answered/s")
-    rows.add(case, "telephony", found["failed"], "failed")
-    rows.add(case, "telephony", found["retransmissions"], "retransmissions")
-    rows.add(case, "telephony", found["setup_p99_ms"], "ms to 200, p99")
-    rows.add(case, "telephony", used / max(1.0, found["answered"]) * 1000, "CPU ms a call")
-    rows.add(case, "telephony", used / wall * 100, "% of a core")
-    rows.add(case, "telephony", found["placed"] - written, "calls without a report")
-    rows.add(case, "telephony", ended, "calls ended in the store")
+        service.settle()
+        used = cpu_seconds(pid) - start_cpu
+        counted = service.metrics()
+        written = records.read(service.folder.name)
+    placed = found["placed"]
+    common(rows, case, who, found, used, wall)
+    rows.add(case, who, placed - written.reports, "reports missing")
+    rows.add(case, who, placed - written.recordings, "recordings missing")
+    rows.add(case, who, placed - written.hangups, "call.hangup missing")
+    rows.add(case, who, written.events / max(1, placed), "events a call")
+    rows.add(case, who, written.recorded_ms / max(1, placed), "ms recorded a call")
+    ticks = max(1.0, counted["telephony_media_ticks_total"])
+    rows.add(case, who, counted["telephony_media_late_ticks_total"] / ticks * 100, "% late ticks")
+    late = histogram_share(counted, "telephony_media_lateness_seconds", 0.99) * 1000
+    rows.add(case, who, late, "ms late, p99 of ticks")
 
 
-def peer(rows: Rows, rate: float, seconds: float) -> None:
-    """sipp as the answerer: a 200, two seconds, a BYE; no media, no records."""
-    if shutil.which("sipp") is None:
-        return
+def common(
+    rows: Rows, case: str, who: str, found: dict[str, Any], used: float, wall: float
+) -> None:
+    rows.add(case, who, used / max(1, found["answered"]) * 1000, "CPU ms a call")
+    rows.add(case, who, used / wall * 100, "% of a core")
+    rows.add(case, who, found["setup_p50_ms"], "ms to 200, median")
+    rows.add(case, who, found["setup_p99_ms"], "ms to 200, p99")
+    rows.add(case, who, found["failed"] + found["hung_up"], "failed or cut off")
+    rows.add(case, who, found["retransmissions"] + found["repeated"], "retransmissions, both ways")
+    rows.add(case, who, found["core"] * 100, "generator: % of its core")
+    rows.add(case, who, found["late"] / max(1, found["sent"]) * 100, "generator: % sent late")
+
+
+def answerers(rows: Rows, rate: float, seconds: float) -> None:
     system, other = cores()
-    port = free_port()
-    command = ["taskset", "-c", ",".join(map(str, system)), "sipp", "-sn", "uas", "-nostdin"]
-    command += ["-p", str(port), "-i", "127.0.0.1"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        time.sleep(1)
-        start = cpu_seconds(server.pid)
-        found = run(port, other, rate, seconds)
-        used = cpu_seconds(server.pid) - start
-    finally:
-        server.kill()
-        server.wait()
     case = f"{rate:g} calls/s"
-    rows.add(case, "sipp uas (signalling only)", found["answered"] / seconds, "answered/s")
-    rows.add(
-        case,
-        "sipp uas (signalling only)",
-        used / max(1.0, found["answered"]) * 1000,
-        "CPU ms a call",
-    )
+    if peers.has_sipp():
+        with peers.sipp(system) as (pid, port):
+            start_cpu, start = cpu_seconds(pid), time.monotonic()
+            found = run(port, other, rate, seconds, "bench")
+            used, wall = cpu_seconds(pid) - start_cpu, time.monotonic() - start
+        common(rows, case, "sipp uas (signalling only)", found, used, wall)
+    if peers.has_baresip() and rate * (HOLD + 0.2) < peers.BARESIP_CALLS:
+        with peers.baresip(system) as (pid, port):
+            start_cpu, start = cpu_seconds(pid), time.monotonic()
+            found = run(port, other, rate, seconds, "bench")
+            used, wall = cpu_seconds(pid) - start_cpu, time.monotonic() - start
+        common(rows, case, "baresip (no records)", found, used, wall)
 
 
 def main() -> None:
     parser = arguments(__doc__ or "")
-    parser.add_argument("--rates", type=float, nargs="*", default=[50, 100, 200, 300])
-    parser.add_argument("--seconds", type=float, default=12.0)
+    parser.add_argument("--rates", type=float, nargs="*", default=[50, 100, 200, 250, 300])
+    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--no-peers", action="store_true")
     a = parser.parse_args()
     rows = Rows("setup")
     for rate in a.rates:
         measure(rows, rate, a.seconds)
-        peer(rows, rate, min(a.seconds, 6.0))
+        if not a.no_peers:
+            answerers(rows, rate, min(a.seconds, 6.0))
     rows.show(a.json)
 
 
