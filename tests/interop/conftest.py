@@ -73,10 +73,21 @@ PLANS = {
         "  first:\n    verb: say\n    text: >-\n"
         + "      This is a very long text, so that nobody has to hurry.\n" * 12
     ),
+    "recorded": (
+        "record: true\n"
+        + plan(
+            "  first:\n    verb: say\n    next: then\n    text: >-\n"
+            "      This call is recorded, and it goes on whatever becomes of the recording.\n"
+            "  then:\n    verb: say\n    text: >-\n"
+            + "      This is a very long text, so that nobody has to hurry.\n"
+            * 12
+        )
+    ),
     "slow": plan("  first: {verb: ring, seconds: 30, next: then}\n  then: {verb: hangup}\n"),
     "busy-line": plan("  first: {verb: reject, cause: busy}\n"),
     "declined": plan("  first: {verb: reject}\n"),
     "closed": plan("  first: {verb: reject, cause: unavailable}\n"),
+    "conference": plan("  first: {verb: join_room, room: talk}\n"),
     "code": (
         "variables:\n  code: {value: '', report: true}\n"
         + plan(
@@ -88,6 +99,10 @@ PLANS = {
         "  first: {verb: dial, to: '1001', ring_seconds: 10, next: no, on_busy: busy}\n"
         "  no: {verb: say, text: 'Nobody picked up.'}\n"
         "  busy: {verb: say, text: 'The line is busy.'}\n"
+    ),
+    "transfer": plan(
+        "  first: {verb: transfer, to: '+12025550177', ring_seconds: 10, on_failed: no}\n"
+        "  no: {verb: say, text: That did not work.}\n"
     ),
     "to-number": plan(
         "  first: {verb: dial, to: '+12025550177', ring_seconds: 10, next: no}\n"
@@ -157,6 +172,7 @@ class Gear:
         user: str = "front-desk",
         transport: str = "udp",
         host: str = "127.0.0.1",
+        **how: Any,
     ) -> Sipp:
         """A caller, under way."""
         one = start(
@@ -168,13 +184,21 @@ class Gear:
             target=service.sip,
             transport=transport,
             service=user,
+            **how,
         )
         self.running.append(one)
         return one
 
-    def waits(self, scenario: Scenario, port: int, transport: str = "udp") -> Sipp:
+    def waits(self, scenario: Scenario, port: int, transport: str = "udp", **how: Any) -> Sipp:
         """A callee that listens."""
-        one = start(scenario, self._folder, port=port, media_port=free_port(), transport=transport)
+        one = start(
+            scenario,
+            self._folder,
+            port=port,
+            media_port=free_port(),
+            transport=transport,
+            **how,
+        )
         self.running.append(one)
         eventually(
             f"sipp listens on {port}",

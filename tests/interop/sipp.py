@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-KEYS = Path("/usr/share/sip-tester")
 CALLER = "+12025550188"
 
 SDP = """v=0
@@ -105,20 +104,6 @@ class Scenario:
         self.steps.append(f'<pause milliseconds="{milliseconds}"/>')
         return self
 
-    def act(self, actions: str) -> Scenario:
-        self.steps.append(f"<nop><action>{actions}</action></nop>")
-        return self
-
-    def press(self, keys: str) -> Scenario:
-        """Keys as RFC 4733 events from the audio port, as Debian's sipp captured them.
-
-        Their sequence numbers follow one another only when the keys rise. A raw socket sends
-        them: needs root.
-        """
-        for key in keys:
-            self.pause(350).act(f'<exec play_pcap_audio="{KEYS}/dtmf_2833_{key}.pcap"/>')
-        return self
-
     def mentions(self, variable: str) -> Scenario:
         """sipp refuses a variable that is set and never read."""
         self._unused.add(variable)
@@ -195,6 +180,12 @@ User-Agent: SIPp
     def reinvite(self, direction: str = "sendrecv", version: int = 1, extra: str = "") -> Scenario:
         """A new offer inside the call, taken and acknowledged."""
         return self.request("INVITE", extra, sdp(direction, version)).answered()
+
+    def refer_progress(self, status: str, state: str) -> Scenario:
+        """What becomes of a REFER, told to whom it came from (RFC 3515 §2.4.4)."""
+        rows = f"Event: refer\nSubscription-State: {state}"
+        self.request("NOTIFY", rows, f"SIP/2.0 {status}\n", "message/sipfrag;version=2.0")
+        return self.expect(200)
 
     def bye(self) -> Scenario:
         return self.request("BYE").expect(200)
@@ -315,9 +306,13 @@ def start(
     target: str = "",
     transport: str = "udp",
     service: str = "",
-    options: tuple[str, ...] = (),
+    seconds: int = 40,
+    echo: bool = False,
 ) -> Sipp:
-    """Run it: as a caller with a ``target``, else as a callee on ``port``."""
+    """Run it: as a caller with a ``target``, else as a callee on ``port``.
+
+    ``echo``: it sends back what it hears; without that it sends no sound at all.
+    """
     path = folder / f"{scenario.name}.xml"
     path.write_text(scenario.xml())
     # fmt: off
@@ -325,14 +320,15 @@ def start(
         "sipp", "-sf", str(path), "-i", host, "-mi", host, "-p", str(port),
         "-mp", str(media_port), "-m", "1", "-l", "1", "-nostdin",
         "-t", "u1" if transport == "udp" else "t1",
-        "-timeout", "40s", "-timeout_error", "-deadcall_wait", "0",
+        "-timeout", f"{seconds}s", "-timeout_error", "-deadcall_wait", "0",
         "-trace_err", "-error_file", str(folder / f"{scenario.name}.err"),
         "-trace_msg", "-message_file", str(folder / f"{scenario.name}.msg"),
     ]
     # fmt: on
     if service:
         words += ["-s", service]
-    words += list(options)
+    if echo:
+        words.append("-rtp_echo")
     if target:
         words.append(target)
     process = subprocess.Popen(

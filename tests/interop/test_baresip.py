@@ -99,6 +99,17 @@ def test_the_front_desk_is_heard_and_obeys_its_keys(service: Service, phones: Ph
     assert GREETING in spoken(desk)
 
 
+def test_keys_one_after_another(service: Service, phones: Phones) -> None:
+    phone = phones("1001")
+    session = calls(phone, service, "code")
+    phone.press("1140")
+    phone.until("CALL_CLOSED")
+    events = service.api.ended(session)
+    keys = payloads(events, "call.dtmf.received")
+    assert [(k["digit"], k["method"]) for k in keys] == [(k, "rfc4733") for k in "1140"]
+    assert service.api.report(session)["custom_data"] == {"code": "1140"}
+
+
 def test_the_operator_is_called_by_key_0(service: Service, phones: Phones) -> None:
     operator = phones("1000", frequency=1000.0)
     caller = phones("1001", frequency=700.0)

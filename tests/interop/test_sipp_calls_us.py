@@ -189,14 +189,6 @@ def test_keys_by_info(service: Service, gear: Gear, transport: str) -> None:
     assert 0 < cut["heard_ms"] < cut["total_ms"]
 
 
-def test_keys_in_the_sound(service: Service, gear: Gear, transport: str) -> None:
-    s = Scenario("rfc4733").invite().answered().pause(300).press("1249")
-    s.expect("BYE").inside("200 OK")
-    session, events = run(service, gear, s, transport, "code")
-    assert digits(events) == [(key, "rfc4733") for key in "1249"]
-    assert service.api.report(session)["custom_data"] == {"code": "1249"}
-
-
 @pytest.mark.parametrize("codec", [0, 8])
 def test_either_law(service: Service, gear: Gear, codec: int) -> None:
     s = Scenario(f"law-{codec}").invite(sdp(formats=(codec,))).answered().pause(200).bye()
@@ -245,6 +237,48 @@ def test_the_caller_leaves_while_the_other_phone_rings(
     events = service.api.ended(session)
     assert how(events) == ("ended", None, "caller")
     assert "call.bridged" not in types(events)
+
+
+def test_transferred_by_refer(service: Service, gear: Gear, transport: str) -> None:
+    s = Scenario("refer").invite().answered().expect("REFER").inside("202 Accepted")
+    s.refer_progress("100 Trying", "active;expires=60")
+    s.refer_progress("200 OK", "terminated;reason=noresource")
+    s.expect("BYE").inside("200 OK")
+    session, events = run(service, gear, s, transport, "transfer")
+    assert how(events)[:2] == ("ended", None)
+    assert [t for t in types(events) if t.startswith("call.transfer")] == [
+        "call.transfer.initiated",
+        "call.transfer.completed",
+    ]
+    assert service.api.report(session)["outcome"] == "transferred"
+
+
+def test_a_refer_that_comes_to_nothing(service: Service, gear: Gear, transport: str) -> None:
+    """The far end went, found nobody, and is still ours: the dialplan says so."""
+    s = Scenario("refer-fails").invite().answered().expect("REFER").inside("202 Accepted")
+    s.refer_progress("486 Busy Here", "terminated;reason=noresource")
+    s.expect("BYE").inside("200 OK")
+    session, events = run(service, gear, s, transport, "transfer")
+    assert how(events) == ("ended", None, "service")
+    failed = next(e for e in events if e["event_type"] == "call.transfer.failed")
+    assert failed["failure_cause"] == "busy"
+    said = [t["text"] for t in service.api.report(session)["transcript"]["entries"]]
+    assert "That did not work." in said
+
+
+def test_who_takes_no_refer_is_put_through(
+    service: Service, gear: Gear, gateway: int, transport: str
+) -> None:
+    callee = Scenario("target").called().answer("200 OK", sdp()).expect("ACK").pause(300)
+    other = gear.waits(callee.callee_request("BYE").expect(200), gateway)
+    s = Scenario("no-refer").invite().answered().expect("REFER").inside("405 Method Not Allowed")
+    s.expect("BYE").inside("200 OK")
+    session, events = run(service, gear, s, transport, "transfer")
+    other.wait()
+    completed = next(e for e in events if e["event_type"] == "call.transfer.completed")
+    assert completed["payload"]["mode"] == "bridge"
+    assert "call.bridged" in types(events)
+    assert service.api.report(session)["outcome"] == "transferred"
 
 
 def test_sipp_logs_in_and_out(service: Service, gear: Gear, transport: str) -> None:
