@@ -16,7 +16,7 @@ from telephony.base.errors import Busy
 from telephony.calls.call import Call
 from telephony.calls.callback import Callback, CallbackStatus
 from telephony.calls.events import Event, LegOffered, MediaQuality
-from telephony.calls.outcome import Outcome
+from telephony.calls.outcome import Cause, Outcome
 from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport
 
@@ -179,11 +179,15 @@ class LegControl(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReferResult:
-    """How a REFER went. ``supported`` False: the far end does not take it, so dial and bridge."""
+    """How a REFER went. ``supported`` False: the far end does not take it, so dial and bridge.
+
+    ``cause``: what the target's final status says in our taxonomy; None when it worked.
+    """
 
     completed: bool
     supported: bool = True
     sip_status: int | None = None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

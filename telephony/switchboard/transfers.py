@@ -66,7 +66,7 @@ class Transfers:
             self._session.poke()
         else:
             self._pending = None
-            self._fail(order, "refer", Cause.CARRIER_ERROR, result.sip_status)
+            self._fail(order, "refer", result.cause or Cause.CARRIER_ERROR, result.sip_status)
 
     async def resume(self) -> None:
         """Go on by dialling where the far end did not take the REFER."""

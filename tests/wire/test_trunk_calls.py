@@ -470,8 +470,8 @@ async def test_an_answer_without_a_codec_of_ours_is_hung_up(house: House) -> Non
     ("statuses", "result"),
     [
         ((100, 200), ReferResult(True, True, 200)),
-        ((100, 486), ReferResult(False, True, 486)),
-        ((), ReferResult(False, False, 405)),
+        ((100, 486), ReferResult(False, True, 486, Cause.BUSY)),
+        ((), ReferResult(False, False, 405, Cause.CARRIER_ERROR)),
     ],
 )
 async def test_refer_is_followed_to_its_end(

@@ -414,7 +414,8 @@ class TrunkLeg:
         completed = 200 <= status < 300
         # A REFER that was not taken (405, 501, 603 …) is no word about the target: dial and
         # bridge. What comes after 202 is.
-        done(ReferResult(completed, completed or self._refer_taken, status))
+        cause = causes.outcome_of_status(status).cause if status >= 300 else None
+        done(ReferResult(completed, completed or self._refer_taken, status, cause))
 
     # -- inside -----------------------------------------------------------------------------------
 
