@@ -97,8 +97,8 @@ PLANS = {
     ),
     "to-desk": plan(
         "  first: {verb: dial, to: '1001', ring_seconds: 10, next: no, on_busy: busy}\n"
-        "  no: {verb: say, text: 'Nobody picked up.'}\n"
-        "  busy: {verb: say, text: 'The line is busy.'}\n"
+        "  no: {verb: say, text: 'Sorry, nobody picked up the phone just now.'}\n"
+        "  busy: {verb: say, text: 'Sorry, the line you want is busy at the moment.'}\n"
     ),
     "transfer": plan(
         "  first: {verb: transfer, to: '+12025550177', ring_seconds: 10, on_failed: no}\n"
@@ -106,7 +106,7 @@ PLANS = {
     ),
     "to-number": plan(
         "  first: {verb: dial, to: '+12025550177', ring_seconds: 10, next: no}\n"
-        "  no: {verb: say, text: 'Nobody picked up.'}\n"
+        "  no: {verb: say, text: 'Sorry, nobody picked up the phone just now.'}\n"
     ),
 }
 

@@ -24,8 +24,8 @@ GREETING = DESK["greeting"]["text"]
 HOURS = DESK["hours"]["text"]
 MENU = DESK["main"]["prompt"]
 OPERATOR = DESK["operator"]["text"]
-NOBODY = "Nobody picked up."
-BUSY = "The line is busy."
+NOBODY = "Sorry, nobody picked up the phone just now."
+BUSY = "Sorry, the line you want is busy at the moment."
 TALK = "Hello from the service. Goodbye."
 SENTENCES = [TALK, GREETING, HOURS, MENU, OPERATOR, NOBODY, BUSY]
 
@@ -35,11 +35,14 @@ def payloads(events: list[dict[str, Any]], event_type: str) -> list[dict[str, An
 
 
 def spoken(samples: Samples) -> list[str | None]:
-    """The sentences in a sound, one for each stretch between silences of half a second."""
+    """The sentences in a sound, one for each stretch between silences of half a second.
+
+    What is short is a ringing tone that somebody cut off.
+    """
     return [
         recognise(samples[8 * s.start_ms : 8 * s.end_ms], SENTENCES)
         for s in segments(samples, min_silence_ms=500)
-        if s.sound and s.length_ms > 300
+        if s.sound and s.length_ms > 800
     ]
 
 
@@ -156,13 +159,14 @@ def test_a_dialplan_dials_a_phone_that_declines(service: Service, phones: Phones
     caller = phones("1002")
     session = calls(caller, service, "to-desk")
     desk.until("CALL_INCOMING")
+    service.api.wait(session, "call.ringing")
     desk.hang_up()
     caller.until("CALL_CLOSED", 30)
     events = service.api.ended(session)
     assert how(events) == ("ended", None, "service")
     assert types(events).count("sip.dial_failed") == 1
     caller.stop()
-    assert set(spoken(caller.heard())) & {BUSY, NOBODY}
+    assert spoken(caller.heard()) == [BUSY]
 
 
 def test_a_phone_that_is_not_there(service: Service, phones: Phones) -> None:
