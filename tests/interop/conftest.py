@@ -181,7 +181,7 @@ class Gear:
             host=host,
             port=free_port(),
             media_port=free_port(),
-            target=service.sip,
+            target=f"[{host}]:{service.sip_port}" if ":" in host else service.sip,
             transport=transport,
             service=user,
             **how,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -309,3 +310,15 @@ def test_calls_at_once(service: Service, gear: Gear) -> None:
     )
     for session in new:
         assert how(service.api.ended(session)) == ("ended", None, "caller")
+
+
+def test_over_ipv6(alone: Callable[..., Service], gear: Gear, transport: str) -> None:
+    service = alone()
+    service.start(TELEPHONY_SIP_HOST="::1")
+    s = Scenario("six").invite().answered().expect("BYE").inside("200 OK")
+    caller = gear.calls(service, s, "talk", transport, "::1")
+    caller.wait()
+    assert any("c=IN IP6 ::1" in m for m in caller.received())
+    assert how(service.api.ended(service.api.new_session([]))) == ("ended", None, "service")
+    assert service.stop() == 0
+    assert service.complaints() == []
