@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
+import os
 import random
 import resource
 import signal
@@ -59,6 +61,52 @@ class SystemClock:
         return time.monotonic()
 
 
+class BufferedRandom(random.SystemRandom):
+    """The system's randomness, drawn 4 KiB at a time.
+
+    ``os.urandom`` lets go of the interpreter lock, and on a busy machine every drop of it is a
+    chance to wait for another thread; a call draws some twenty numbers.
+    """
+
+    BLOCK = 4096
+
+    def __init__(self) -> None:
+        self._block = b""
+        self._at = 0
+        super().__init__()
+
+    def randbytes(self, n: int) -> bytes:
+        if n > self.BLOCK:
+            return os.urandom(n)
+        if self._at + n > len(self._block):
+            self._block = os.urandom(self.BLOCK)
+            self._at = 0
+        self._at += n
+        return self._block[self._at - n : self._at]
+
+    def getrandbits(self, k: int) -> int:
+        if k < 0:
+            raise ValueError("number of bits must be non-negative")
+        octets = (k + 7) // 8
+        return int.from_bytes(self.randbytes(octets)) >> (octets * 8 - k)
+
+    def random(self) -> float:
+        """[0, 1) with 53 bits."""
+        return (int.from_bytes(self.randbytes(7)) >> 3) * 2.0**-53
+
+
+def calm_collector() -> None:
+    """Let the garbage collector stop the calls rarely, and never for what lives for good.
+
+    Modules, tables and dialplans are 160,000 objects: a full collection that visits them stops
+    every call for 0.1 s. What a call leaves is freed by its reference counts (``Session.close``),
+    so that little is left to collect and the young generations may fill more slowly.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 10, 1_000)
+
+
 def load_dialplans(folder: Path) -> dict[str, Dialplan]:
     """Every ``*.yaml`` of a folder.
 
@@ -77,7 +125,7 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.clock = SystemClock()
-        self.rng = random.SystemRandom()
+        self.rng = BufferedRandom()
         self.ids = Ids(self.rng, self.clock)
         self.trace = Trace()
         self._runner: web.AppRunner | None = None
@@ -390,6 +438,7 @@ async def run(settings: Settings) -> None:
     for one in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(one, on_signal)
     await app.start()
+    calm_collector()
     app.announce()
     await asked.wait()
     log.info("stopping", calls=app.switchboard.live, drain_seconds=settings.drain_seconds)

@@ -8,6 +8,7 @@ import itertools
 import os
 import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -61,10 +62,7 @@ class EspeakSynth:
     @property
     def version(self) -> str:
         """What the cache keys sounds by; known without starting anything."""
-        try:
-            return f"espeak-ng {metadata.version('espeakng_loader')} {self.config.words_per_minute}"
-        except metadata.PackageNotFoundError:
-            return "espeak-ng missing"
+        return f"espeak-ng {_package_version()} {self.config.words_per_minute}"
 
     @property
     def pid(self) -> int | None:
@@ -220,3 +218,12 @@ async def _end(process: asyncio.subprocess.Process, reader: asyncio.Task[None] |
     await process.wait()
     if reader is not None:
         await reader
+
+
+@cache
+def _package_version() -> str:
+    # Read once: it looks through the files of every package, and each prompt asks for it.
+    try:
+        return metadata.version("espeakng_loader")
+    except metadata.PackageNotFoundError:
+        return "missing"

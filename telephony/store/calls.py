@@ -75,13 +75,13 @@ class Calls:
         event_rows = [rows.event_row(item.event, moment) for item in batch]
         reports = [rows.report_row(item.report, moment) for item in batch if item.report]
 
-        def statements(connection: sa.Connection) -> None:
-            connection.exec_driver_sql(self._put_calls, call_rows)
-            connection.exec_driver_sql(self._add_events, event_rows)
-            if reports:
-                connection.exec_driver_sql(self._put_reports, reports)
-
-        await self._database.write(lambda connection: connection.run_sync(statements))
+        await self._database.put(
+            (
+                (self._put_calls, call_rows),
+                (self._add_events, event_rows),
+                (self._put_reports, reports),
+            )
+        )
 
     async def forget_recording(self, session: str) -> None:
         """The file is gone: the call says so, and the clean-up does not meet it again."""
