@@ -44,29 +44,10 @@ class Executor:
         self._messages = 0
         self.open_recordings: set[str] = set()
         self.transfers = Transfers(session, self)
-        self._table: dict[type[c.Command], Callable[[Any], Awaitable[Outcome | None]]] = {
-            c.Ring: self._ring,
-            c.Answer: self._answer,
-            c.Play: self._play,
-            c.Stop: self._stop,
-            c.Record: self._record,
-            c.StopRecord: self._stop_record,
-            c.RecordCall: self._record_call,
-            c.Dial: self._dial,
-            c.Bridge: self._bridge,
-            c.Transfer: self.transfers.begin,
-            c.QueueCallback: self._queue_callback,
-            c.JoinRoom: self._join_room,
-            c.LeaveRoom: self._leave_room,
-            c.SendDigits: self._send_digits,
-            c.EndLeg: self._end_leg,
-            c.Hangup: self._hangup,
-            c.Note: self._note,
-        }
 
     async def do(self, command: c.Command) -> Outcome | None:
         """Carry out a command; an outcome ends the call."""
-        return await self._table[type(command)](command)
+        return await _TABLE[type(command)](self, command)
 
     async def observe(self, event: e.Event) -> None:
         """What an event means for orders under way."""
@@ -194,6 +175,9 @@ class Executor:
         )
 
     # --- further legs ----------------------------------------------------------------------
+
+    async def _transfer(self, order: c.Transfer) -> Outcome | None:
+        return await self.transfers.begin(order)
 
     async def _dial(self, order: c.Dial) -> None:
         call = self._session.call
@@ -388,3 +372,24 @@ class Executor:
         """Let go of every leg."""
         self._session.legs.clear()
         self._playouts.clear()
+
+
+_TABLE: dict[type[c.Command], Callable[[Executor, Any], Awaitable[Outcome | None]]] = {
+    c.Ring: Executor._ring,
+    c.Answer: Executor._answer,
+    c.Play: Executor._play,
+    c.Stop: Executor._stop,
+    c.Record: Executor._record,
+    c.StopRecord: Executor._stop_record,
+    c.RecordCall: Executor._record_call,
+    c.Dial: Executor._dial,
+    c.Bridge: Executor._bridge,
+    c.Transfer: Executor._transfer,
+    c.QueueCallback: Executor._queue_callback,
+    c.JoinRoom: Executor._join_room,
+    c.LeaveRoom: Executor._leave_room,
+    c.SendDigits: Executor._send_digits,
+    c.EndLeg: Executor._end_leg,
+    c.Hangup: Executor._hangup,
+    c.Note: Executor._note,
+}
