@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 
+MAX_REASONS = 200
+"""Reasons that are counted apart; what comes beyond is counted as ``other``."""
+
+
 class Action(Enum):
     """Everything a trace entry can say was done."""
 
@@ -43,7 +47,12 @@ class Trace:
     def add(self, at: float, action: Action, **facts: str | int | float) -> None:
         """Append an entry; ``reason`` among the facts is what the counter is kept by."""
         self._entries.append(Entry(at, action, facts))
-        self.counts[(action, str(facts.get("reason", "")))] += 1
+        kept_by = (action, str(facts.get("reason", "")))
+        # A reason may hold what a stranger sent, a method for one: strangers must not be able to
+        # make us count ever more things.
+        if kept_by not in self.counts and len(self.counts) >= MAX_REASONS:
+            kept_by = (action, "other")
+        self.counts[kept_by] += 1
 
     def entries(self, action: Action | None = None) -> list[Entry]:
         """The entries still held, oldest first."""

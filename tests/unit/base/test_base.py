@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from telephony.base.clock import ManualClock, iso, parse_iso
 from telephony.base.ids import Ids, phone_identity, room_name
 from telephony.base.number import NumberRules, is_e164, mask, to_e164, to_trunk
-from telephony.base.trace import Action, Trace
+from telephony.base.trace import MAX_REASONS, Action, Trace
 
 
 def test_iso_has_three_digits_and_a_z() -> None:
@@ -126,6 +126,15 @@ def test_the_trace_is_bounded_and_counts_for_ever() -> None:
     assert [e.at for e in trace.entries()] == [7.0, 8.0, 9.0]
     assert trace.counts[(Action.SIP_DROPPED, "too big")] == 10
     assert trace.entries(Action.SIP_SENT) == []
+
+
+def test_strangers_cannot_make_us_count_ever_more_things() -> None:
+    trace = Trace()
+    for i in range(1000):
+        trace.add(0.0, Action.SIP_REFUSED, reason=f"METHOD{i} 501")
+    assert len(trace.counts) <= MAX_REASONS + len(Action)
+    assert trace.counts[(Action.SIP_REFUSED, "other")] == 1000 - MAX_REASONS
+    assert trace.counts.total() == 1000
 
 
 def test_times_are_aware() -> None:
