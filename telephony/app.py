@@ -104,7 +104,7 @@ def calm_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(5_000, 10, 1_000)
+    gc.set_threshold(5_000, 5, 200)
 
 
 def load_dialplans(folder: Path) -> dict[str, Dialplan]:

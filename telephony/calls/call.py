@@ -82,43 +82,42 @@ class Call:
 
     def apply(self, event: e.Event) -> Call:
         """The call after the event."""
-        call = replace(self, updated_at=event.at)
+        changes: dict[str, Any] = {"updated_at": event.at}
         if isinstance(event, e.LegEvent):
-            call = call._apply_leg(event)
+            legs = self._legs_after(event)
+            primary = not legs or legs[0].id == event.leg
+            changes["legs"] = legs
+        else:
+            primary = False
         match event:
-            case e.LegRinging() if call.status is Status.DIALING and call._is_primary(event):
-                return replace(call, status=Status.RINGING)
-            case e.LegAnswered() if not call.status.terminal and call._is_primary(event):
-                if call.answered_at is None:
-                    return replace(call, status=Status.ACTIVE, answered_at=event.at)
-                return call
+            case e.LegRinging() if self.status is Status.DIALING and primary:
+                changes["status"] = Status.RINGING
+            case e.LegAnswered() if not self.status.terminal and primary:
+                if self.answered_at is None:
+                    changes.update(status=Status.ACTIVE, answered_at=event.at)
             case e.RoomJoined():
-                return replace(call, room=event.room)
+                changes["room"] = event.room
             case e.RecordingStarted(kind="call"):
-                return replace(call, recording_status="pending", recording_path=event.path)
+                changes.update(recording_status="pending", recording_path=event.path)
             case e.RecordingReady(kind="call"):
-                return replace(call, recording_status="ready", recording_ms=event.duration_ms)
+                changes.update(recording_status="ready", recording_ms=event.duration_ms)
             case e.RecordingFailed(kind="call"):
-                return replace(call, recording_status="failed", recording_ms=event.duration_ms)
-            case e.CallEnded() if call.outcome is None:
-                return replace(
-                    call, status=event.outcome.status, outcome=event.outcome, ended_at=event.at
+                changes.update(recording_status="failed", recording_ms=event.duration_ms)
+            case e.CallEnded() if self.outcome is None:
+                changes.update(
+                    status=event.outcome.status, outcome=event.outcome, ended_at=event.at
                 )
-            case _:
-                return call
+        return replace(self, **changes)
 
-    def _is_primary(self, event: e.LegEvent) -> bool:
-        return not self.legs or self.legs[0].id == event.leg
-
-    def _apply_leg(self, event: e.LegEvent) -> Call:
+    def _legs_after(self, event: e.LegEvent) -> tuple[Leg, ...]:
         leg = self.leg(event.leg)
         if leg is None:
             born = Leg.born(event)
-            return self if born is None else replace(self, legs=(*self.legs, born))
+            return self.legs if born is None else (*self.legs, born)
         after = leg.apply(event)
         if after is leg:
-            return self
-        return replace(self, legs=tuple(after if x.id == leg.id else x for x in self.legs))
+            return self.legs
+        return tuple(after if x.id == leg.id else x for x in self.legs)
 
     # --- rules -----------------------------------------------------------------------------
 

@@ -369,9 +369,10 @@ class Executor:
             self._leave(leg)
 
     def close(self) -> None:
-        """Let go of every leg."""
+        """Let go of every leg, and of what holds us: a call leaves nothing to collect."""
         self._session.legs.clear()
         self._playouts.clear()
+        del self.transfers
 
 
 _TABLE: dict[type[c.Command], Callable[[Executor, Any], Awaitable[Outcome | None]]] = {

@@ -323,6 +323,7 @@ class Session:
             )
         )
         self.executor.close()
+        del self.executor
         log.info(
             "call ended",
             call=self.call.id,

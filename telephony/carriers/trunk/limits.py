@@ -13,6 +13,7 @@ import re
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 MAX_SOURCES = 8192
 """Addresses watched at once: some 3 MB when full."""
@@ -37,6 +38,7 @@ def is_scanner_name(user_agent: str) -> bool:
     return is_scanner(b"User-Agent: " + user_agent.encode("utf-8", "surrogateescape"))
 
 
+@lru_cache(4096)
 def source_key(host: str) -> str:
     """What a source is counted by: an IPv4 address, or the /64 of an IPv6 one.
 

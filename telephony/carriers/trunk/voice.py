@@ -132,7 +132,13 @@ class Voice:
     def close(self) -> MediaQuality | None:
         """Give the lane back; what it counted, None where there was none."""
         self._closed = True
-        return None if self._lane is None else self._lane.close()
+        if self._lane is None:
+            return None
+        quality = self._lane.close()
+        # Leg, voice and lane hold each other by these: without them they are gone with the call.
+        self._lane.on_digit, self._lane.on_timeout = _unheeded, _nothing
+        self._digit, self._timeout = _unheeded, _nothing
+        return quality
 
     def _opened(self) -> Exchange:
         if self._exchange is None:
@@ -217,3 +223,11 @@ class NoSound:
 
 
 NO_SOUND = NoSound()
+
+
+def _unheeded(digit: str, duration_ms: int) -> None:
+    """A key after the end."""
+
+
+def _nothing() -> None:
+    """Silence after the end."""
