@@ -9,7 +9,6 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import Enum
 
-
 MAX_REASONS = 200
 """Reasons that are counted apart; what comes beyond is counted as ``other``."""
 
