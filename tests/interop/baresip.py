@@ -77,7 +77,7 @@ class Baresip:
                 sip=free_port(),
                 control=control,
                 rtp=rtp,
-                rtp_end=rtp + 20,
+                rtp_end=rtp + 7,
                 microphone=microphone,
                 ear=self.ear,
                 modules=MODULES,

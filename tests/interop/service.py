@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -34,22 +35,27 @@ def eventually(what: str, ask: Callable[[], T | None], seconds: float = 20.0) ->
         time.sleep(0.03)
 
 
-def free_port() -> int:
-    """An even port that is free for UDP and TCP, and so is the next one (RTCP).
+_given: set[int] = set()
 
-    Below what the kernel hands out by itself, so that it stays free until it is used.
+
+def free_port() -> int:
+    """The first of eight ports on loopback that are free for UDP, and it for TCP too.
+
+    Eight, because sound takes its neighbours: RTCP the next, sipp's video the one after. Below what
+    the kernel hands out by itself and never twice, so that they stay free until they are used.
     """
     while True:
-        port = 2 * random.randrange(5000, 10000)
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as above,
-        ):
+        port = 8 * random.randrange(1250, 2500)
+        if port in _given:
+            continue
+        _given.add(port)
+        with contextlib.ExitStack() as stack:
+            tcp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
             try:
                 tcp.bind(("127.0.0.1", port))
-                udp.bind(("127.0.0.1", port))
-                above.bind(("127.0.0.1", port + 1))
+                for near in range(port, port + 8):
+                    udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                    udp.bind(("127.0.0.1", near))
             except OSError:
                 continue
             return port
