@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import signal
@@ -175,7 +176,9 @@ class Service:
         if noise:
             Console(stderr=True).print("the service logged:", *noise[:10], sep="\n  ")
         self.log.close()
-        self.folder.cleanup()
+        # ext4 looks for a long while at inodes that were freed lately: deleting thousands of
+        # recordings now would slow down the files of the next run.
+        atexit.register(self.folder.cleanup)
 
     def settle(self, seconds: float = 15.0) -> None:
         """Wait until every call is over and every record written."""

@@ -132,8 +132,9 @@ MAX_STREAM_BACKLOG = 64
 MAX_STREAM_CONNECTING = 256
 #: Seconds to open a TCP connection.
 STREAM_CONNECT_SECONDS = 5.0
-#: Datagrams read before other work gets a turn; the rest stays in the kernel's buffer.
-MAX_DATAGRAMS_PER_WAKEUP = 64
+#: Datagrams read before other work gets a turn; the rest stays in the kernel's buffer. An INVITE
+#: keeps the loop for about a millisecond, and the sound of every call waits as long.
+MAX_DATAGRAMS_PER_WAKEUP = 4
 #: Bytes the kernel may keep for a UDP socket, so that a burst of calls survives a slow moment.
 UDP_RECEIVE_BUFFER = 4_194_304
 #: Requests remembered for the case that an ICMP error comes back for one of them.
