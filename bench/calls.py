@@ -64,7 +64,9 @@ def measure(rows: Rows, calls: int, seconds: float) -> None:
     rows.add(case, who, delta["telephony_media_late_ticks_total"] / ticks * 100, "% late ticks")
     for share in (0.5, 0.99):
         name = "telephony_media_tick_seconds"
-        rows.add(case, who, histogram_share(delta, name, share) * 1000, f"ms a tick, p{share * 100:g}")
+        rows.add(
+            case, who, histogram_share(delta, name, share) * 1000, f"ms a tick, p{share * 100:g}"
+        )
     rows.add(case, who, (loaded - idle) * 1024 / calls, "KB a call")
     rows.add(case, who, pss, "MB in all")
     rows.add(case, who, found["setup_p99_ms"], "ms to 200, p99")
