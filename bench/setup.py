@@ -56,7 +56,7 @@ def measure(rows: Rows, rate: float, seconds: float) -> None:
     ticks = max(1.0, counted["telephony_media_ticks_total"])
     rows.add(case, who, counted["telephony_media_late_ticks_total"] / ticks * 100, "% late ticks")
     late = histogram_share(counted, "telephony_media_lateness_seconds", 0.99) * 1000
-    rows.add(case, who, late, "ms late, p99 of ticks")
+    rows.add(case, who, late, "ms late, p99 of ticks, at most")
 
 
 def common(
