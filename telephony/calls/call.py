@@ -9,7 +9,7 @@ from typing import Any
 from telephony.calls import commands as c
 from telephony.calls import events as e
 from telephony.calls.leg import Leg
-from telephony.calls.outcome import Cause, EndedBy, Outcome, Status
+from telephony.calls.outcome import Outcome, Status
 from telephony.calls.state import Direction
 
 
@@ -74,6 +74,11 @@ class Call:
         if self.answered_at is None or self.ended_at is None:
             return 0.0
         return max(0.0, (self.ended_at - self.answered_at).total_seconds())
+
+    @property
+    def our_number(self) -> str:
+        """Our side: what was dialled of an inbound call, the caller id of an outbound one."""
+        return self.to_number if self.direction is Direction.INBOUND else self.from_number
 
     def leg(self, leg_id: str) -> Leg | None:
         return next((leg for leg in self.legs if leg.id == leg_id), None)
@@ -155,17 +160,3 @@ class Call:
                 return None
             case _:
                 return None if leg.answered else "the leg is not answered"
-
-    def closing(self, outcome: Outcome | None, by: EndedBy) -> Outcome:
-        """The outcome of this call when it ends now and nobody said how.
-
-        An inbound call that was never active was canceled by its caller; an outbound one that
-        has no outcome of its first leg was canceled by whoever ended it.
-        """
-        if outcome is not None:
-            return outcome
-        if self.answered_at is not None:
-            return Outcome.completed(by)
-        if self.direction is Direction.INBOUND and by is not EndedBy.CALLER:
-            return Outcome.failed(Cause.INTERNAL)
-        return Outcome.canceled(by)

@@ -272,6 +272,7 @@ class CallbackScheduled(Event):
     callback: str
     to: str
     scheduled_at: datetime
+    from_number: str | None = None
     reason: str = ""
 
 

@@ -18,7 +18,6 @@ from telephony.calls.callback import CallbackStatus
 from telephony.calls.outcome import Outcome
 from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport, Message
-from telephony.calls.state import Direction
 from telephony.reports.summary import summary
 from telephony.reports.timings import timings
 from telephony.reports.transcript import transcript
@@ -28,7 +27,7 @@ _QUALITY = TypeAdapter(e.MediaQuality)
 
 def fold(call: Call, events: Sequence[e.Event | CallEvent]) -> CallReport:
     """The report of a call from its events, oldest first; ``call`` is its row."""
-    facts = _facts(events)
+    facts = known(events)
     outcome = _outcome(call, facts)
     measured = timings(facts)
     turns = transcript(call.id, facts)
@@ -60,7 +59,7 @@ def fold(call: Call, events: Sequence[e.Event | CallEvent]) -> CallReport:
     )
 
 
-def _facts(events: Iterable[e.Event | CallEvent]) -> list[e.Event]:
+def known(events: Iterable[e.Event | CallEvent]) -> list[e.Event]:
     """The facts themselves; a row of a kind that this version does not know is passed over."""
     facts: list[e.Event] = []
     for event in events:
@@ -156,7 +155,6 @@ def _callback(call: Call, facts: Sequence[e.Event]) -> dict[str, Any] | None:
     if not promised:
         return None
     last = promised[-1]
-    ours = call.to_number if call.direction is Direction.INBOUND else call.from_number
     return {
         "id": last.callback,
         "organization_id": call.organization,
@@ -165,7 +163,7 @@ def _callback(call: Call, facts: Sequence[e.Event]) -> dict[str, Any] | None:
         "agent_id": call.agent,
         "phone_number_id": call.phone_number,
         "to_number": last.to,
-        "from_number": ours or None,
+        "from_number": last.from_number,
         "scheduled_at": iso(last.scheduled_at),
         "status": CallbackStatus.SCHEDULED.value,
         "reason": last.reason or None,

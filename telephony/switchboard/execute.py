@@ -18,7 +18,8 @@ from telephony.base.number import is_e164
 from telephony.calls import commands as c
 from telephony.calls import events as e
 from telephony.calls.callback import Callback
-from telephony.calls.outcome import Cause, Outcome
+from telephony.calls.leg import Leg
+from telephony.calls.outcome import Cause, EndedBy, Outcome
 from telephony.calls.ports import DialRequest, LegControl, Recorded
 from telephony.switchboard.playout import Playout
 from telephony.switchboard.transfers import Transfers
@@ -42,7 +43,8 @@ class Executor:
         self._rooms: dict[str, str] = {}
         self._stop_reasons: dict[str, str] = {}
         self._messages = 0
-        self.open_recordings: set[str] = set()
+        self._promises = 0
+        self.open_recordings: dict[str, e.RecordingStarted] = {}
         self.transfers = Transfers(session, self)
 
     async def do(self, command: c.Command) -> Outcome | None:
@@ -52,9 +54,16 @@ class Executor:
     async def observe(self, event: e.Event) -> None:
         """What an event means for orders under way."""
         if isinstance(event, e.LegEnded):
+            # A leg that is over makes room for others: a call may dial as often as it likes.
+            self._session.legs.pop(event.leg, None)
             self._playouts.pop(event.leg, None)
             self._leave(event.leg)
         await self.transfers.observe(event)
+
+    @property
+    def busy(self) -> bool:
+        """Recordings or promises of which it is not known yet what became of them."""
+        return bool(self.open_recordings) or self._promises > 0
 
     async def committed(self) -> bool:
         """Wait until everything so far is on disk, before acting outwards."""
@@ -135,14 +144,13 @@ class Executor:
     def _begin(self, leg: str, recording: str, kind: str, name: str) -> Path:
         now = self._kit.clock.now()
         path = self._kit.recording_path(name, self._session.call.created_at)
-        self.open_recordings.add(recording)
-        self._session.emit(
-            e.RecordingStarted(at=now, leg=leg, recording=recording, kind=kind, path=str(path))
-        )
+        begun = e.RecordingStarted(at=now, leg=leg, recording=recording, kind=kind, path=str(path))
+        self.open_recordings[recording] = begun
+        self._session.emit(begun)
         return path
 
     def _recorded(self, leg: str, recording: str, kind: str, result: Recorded) -> None:
-        self.open_recordings.discard(recording)
+        self.open_recordings.pop(recording, None)
         now = self._kit.clock.now()
         if result.error:
             log.warning("a recording failed", call=self._session.call.id, error=result.error)
@@ -212,6 +220,8 @@ class Executor:
         # An INVITE cannot be taken back, and may cost money: its attempt is on disk first.
         if refusal is None and not await self.committed():
             refusal = Outcome.failed(Cause.INTERNAL)
+        if refusal is None and session.leaving:
+            refusal = Outcome.canceled(EndedBy.SERVICE)
         if refusal is None:
             try:
                 session.legs[request.leg] = kit.carrier.dial(request, session.emit)
@@ -229,7 +239,7 @@ class Executor:
             sender = request.from_number or call.from_number
             return replace(request, phone=True, from_number=sender), None
         trunks = directory.trunks(call.organization)
-        sender = request.from_number or call.to_number
+        sender = request.from_number or call.our_number
         try:
             trunk = choose_trunk(
                 trunks, directory.numbers(call.organization), request.trunk, sender
@@ -300,12 +310,13 @@ class Executor:
 
     async def _queue_callback(self, order: c.QueueCallback) -> None:
         call, now = self._session.call, self._kit.clock.now()
+        ours = call.our_number
         callback = Callback(
             id=self._kit.ids.make("cb"),
             organization=call.organization,
             to_number=order.to,
             # What was dialled is a caller id only where it is a number of ours.
-            from_number=order.from_number or (call.to_number if is_e164(call.to_number) else None),
+            from_number=order.from_number or (ours if is_e164(ours) else None),
             scheduled_at=order.at,
             created_at=now,
             updated_at=now,
@@ -315,9 +326,17 @@ class Executor:
             reason=order.reason or None,
         )
         # The promise is kept even when the caller hangs up before the store takes it.
+        self._promises += 1
         self._kit.tasks.spawn(self._promise(callback), f"callback {callback.id}")
 
     async def _promise(self, callback: Callback) -> None:
+        try:
+            await self._write_promise(callback)
+        finally:
+            self._promises -= 1
+            self._session.wake()
+
+    async def _write_promise(self, callback: Callback) -> None:
         for _ in range(CALLBACK_TRIES):
             try:
                 await self._kit.callbacks.add(callback)
@@ -335,6 +354,7 @@ class Executor:
                 at=self._kit.clock.now(),
                 callback=callback.id,
                 to=callback.to_number,
+                from_number=callback.from_number,
                 scheduled_at=callback.scheduled_at,
                 reason=callback.reason or "",
             )
@@ -362,7 +382,13 @@ class Executor:
         for name, control in self._session.legs.items():
             leg = call.leg(name)
             if leg is None or leg.live:
-                control.end(outcome)
+                control.end(self._end_of(leg, outcome))
+
+    def _end_of(self, leg: Leg | None, outcome: Outcome) -> Outcome:
+        """Of one leg, when the call ends so: a party that never answered was only called."""
+        if leg is None or leg.answered or leg == self._session.call.primary:
+            return outcome
+        return Outcome.canceled(outcome.ended_by)
 
     def leave_rooms(self) -> None:
         for leg in list(self._rooms):

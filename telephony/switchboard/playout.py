@@ -8,13 +8,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+
+import structlog
 
 from telephony.base.errors import MediaFailed, SpeechUnavailable
 from telephony.calls.commands import Play, Prompt
 from telephony.calls.events import Event, PromptFailed, PromptPlayed
 from telephony.calls.ports import Played, Player, Sound
 from telephony.switchboard.kit import Kit
+
+log = structlog.get_logger("telephony.switchboard.playout")
 
 MAX_QUEUED = 64
 """Prompts of one leg that may wait; a dialplan that orders more is at fault."""
@@ -104,6 +109,10 @@ class Playout:
             return await speech.render(prompt.text, prompt.voice, prompt.language)
         except (SpeechUnavailable, MediaFailed) as error:
             return await self._fall_back(order, prompt, error.message)
+        except Exception:
+            # One prompt's fault must not silence all that the leg has still to hear.
+            log.exception("a prompt met a fault", leg=self._leg, node=order.node)
+            return await self._fall_back(order, replace(prompt, fallback=""), "a fault of ours")
 
     async def _fall_back(self, order: Play, prompt: Prompt, error: str) -> Sound | None:
         sound, fallback = self._kit.speech.tone("fallback"), "tone"

@@ -18,12 +18,11 @@ from telephony.calls.events import (
     RecordingFailed,
     RecordingReady,
     RecordingStarted,
-    decode,
 )
 from telephony.calls.outcome import Outcome
 from telephony.calls.ports import Append, CallStore, Recorded
 from telephony.calls.public import CallEvent, publish
-from telephony.reports.fold import fold
+from telephony.reports.fold import fold, known
 
 log = structlog.get_logger("telephony.switchboard.recover")
 
@@ -39,7 +38,14 @@ async def recover(store: CallStore, clock: Clock, ids: Ids, salvage: Salvage) ->
     """
     calls = await store.unfinished()
     for call in calls:
-        await store.append(_close(call, await store.events(call.id), clock, ids, salvage))
+        rows = await store.events(call.id)
+        try:
+            batch = _close(call, rows, clock, ids, salvage)
+        except Exception:
+            # One call that nobody can close must not keep the service from starting.
+            log.exception("a call could not be closed", call=call.id)
+            continue
+        await store.append(batch)
     if calls:
         log.warning("calls were interrupted by the last stop", calls=len(calls))
     return len(calls)
@@ -48,7 +54,7 @@ async def recover(store: CallStore, clock: Clock, ids: Ids, salvage: Salvage) ->
 def _close(
     call: Call, rows: list[CallEvent], clock: Clock, ids: Ids, salvage: Salvage
 ) -> list[Append]:
-    events = [decode(row.kind, row.data) for row in rows]
+    events = known(rows)
     batch: list[Append] = []
     seq = rows[-1].seq if rows else 0
     created = rows[-1].created_at if rows else call.created_at
@@ -69,7 +75,7 @@ def _close(
         add(_salvaged(started, salvage(Path(started.path)), clock))
     for leg in call.legs:
         if leg.live:
-            add(LegEnded(at=now, leg=leg.id, outcome=outcome))
+            add(LegEnded(at=now, leg=leg.id, outcome=Outcome.interrupted(leg.answered)))
     add(CallEnded(at=now, outcome=outcome))
     return batch
 

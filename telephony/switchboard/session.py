@@ -24,13 +24,17 @@ from telephony.calls.events import (
     Event,
     LegAnswered,
     LegEnded,
+    LegHeld,
     LegOffered,
+    LegUnheld,
+    RecordingFailed,
     RecordsDelayed,
     TransferCompleted,
 )
 from telephony.calls.outcome import Cause, EndedBy, Outcome
 from telephony.calls.ports import Append, DialRequest, LegControl
 from telephony.calls.public import INFORMATIONAL, publish
+from telephony.calls.record import CallReport
 from telephony.ivr.program import Program
 from telephony.reports.fold import fold
 from telephony.switchboard.execute import Executor
@@ -40,6 +44,9 @@ log = structlog.get_logger("telephony.switchboard.session")
 
 
 _GOING = frozenset({"hangup", "leg_ended"})
+
+# What is left out over a ceiling: also what a far end can make as often as it likes.
+_SPARED = INFORMATIONAL | {DigitPressed, LegHeld, LegUnheld}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +103,29 @@ class Session:
         return self._seq
 
     def emit(self, event: Event) -> None:
-        """Take a fact in. Over the ceiling only what moves no state is dropped, and counted."""
-        if len(self._queue) >= self.kit.config.queue_ceiling and type(event) in INFORMATIONAL:
+        """Take a fact in. Over the ceiling only what ends nothing is dropped, and counted."""
+        if len(self._queue) >= self.kit.config.queue_ceiling and type(event) in _SPARED:
             self._dropped += 1
             return
         self._queue.append(event)
         self._wake.set()
 
+    @property
+    def leaving(self) -> bool:
+        """What ends the call waits in the queue already: nothing new is begun for it."""
+        return any(
+            isinstance(item, EndOrder)
+            or (isinstance(item, LegEnded) and self._is_primary(item.leg))
+            for item in self._queue
+        )
+
     def end(self, by: EndedBy, outcome: Outcome | None = None) -> None:
         """Order the end of the call."""
         self._queue.append(EndOrder(outcome, by))
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Something that the end of the call waits for may have come."""
         self._wake.set()
 
     def poke(self) -> None:
@@ -140,8 +160,8 @@ class Session:
         except Exception:
             # The call must not vanish without its end, whatever went wrong in here.
             log.exception("a session failed", call=self.call.id)
-            self._ending = Outcome.failed(Cause.INTERNAL)
-        await self._finish(self._ending or Outcome.failed(Cause.INTERNAL))
+            self._ending = self._fault()
+        await self._finish(self._ending or self._fault())
 
     async def _next(self) -> Event | EndOrder | _Resume | None:
         """The next thing in the queue, or None when a deadline has come first."""
@@ -191,6 +211,7 @@ class Session:
                 if event.mode == "refer":
                     self._ending = Outcome.transferred()
                     return
+                self._ending = self._after_short_talk()
             case LegEnded() if self._ends_call(event):
                 self._engaged_at_end = self._program is not None and self._program.engaged
                 self._ending = self._after_leg(event)
@@ -240,7 +261,7 @@ class Session:
 
     def append(self, event: Event) -> None:
         """Apply an event and hand it to the journal, with the report where it is the last."""
-        if len(self.log) >= self.kit.config.log_ceiling and type(event) in INFORMATIONAL:
+        if len(self.log) >= self.kit.config.log_ceiling and type(event) in _SPARED:
             self._dropped += 1
             return
         stored = self._masked(event)
@@ -259,17 +280,21 @@ class Session:
             event_id=self.kit.ids.make("evt"),
             created_at=created,
         )
-        report = fold(self.call, self.log) if isinstance(stored, CallEnded) else None
+        report = self._report() if isinstance(stored, CallEnded) else None
         self.kit.journal.append(Append(row, self.call, report))
 
+    def _report(self) -> CallReport | None:
+        try:
+            return fold(self.call, self.log)
+        except Exception:
+            # A call without its report is a pity; one that never ends in the store is worse.
+            log.exception("a report could not be made", call=self.call.id)
+            return None
+
     def _masked(self, event: Event) -> Event:
-        """What is written of an event: a secret's digits are not."""
-        if (
-            isinstance(event, DigitPressed)
-            and self._program is not None
-            and self._runs
-            and self._program.masks(event)
-        ):
+        """What is written of an event: a secret's digits are not, to the very end of the call."""
+        program = self._program
+        if isinstance(event, DigitPressed) and program is not None and program.masks(event):
             return replace(event, digit="*", secret=True)
         return event
 
@@ -282,6 +307,19 @@ class Session:
         if self._is_primary(event.leg):
             return True
         return self._handed_over
+
+    def _after_short_talk(self) -> Outcome | None:
+        """Handed over to somebody whose end came in before that: the call is over at once."""
+        parties = [leg for leg in self.call.legs[1:] if leg.answered_at is not None]
+        if not parties or any(leg.live for leg in parties):
+            return None
+        outcome = parties[-1].outcome
+        return Outcome.transferred(outcome.ended_by if outcome else EndedBy.SERVICE)
+
+    def _fault(self) -> Outcome:
+        if self.call.answered_at is not None:
+            return Outcome.dropped(Cause.INTERNAL)
+        return Outcome.failed(Cause.INTERNAL)
 
     def _after_leg(self, event: LegEnded) -> Outcome:
         if self._handed_over:
@@ -354,6 +392,18 @@ class Session:
                 self.append(item)
                 await self.executor.observe(item)
         now = self.kit.clock.now()
+        for begun in self.executor.open_recordings.values():
+            log.warning("a recording did not end in time", call=self.call.id)
+            self.append(
+                RecordingFailed(
+                    at=now,
+                    leg=begun.leg,
+                    recording=begun.recording,
+                    kind=begun.kind,
+                    path=begun.path,
+                    error="it was not whole in time",
+                )
+            )
         for leg in self.call.legs:
             if leg.live:
                 log.warning("a leg did not end in time", call=self.call.id, leg=leg.id)
@@ -361,4 +411,4 @@ class Session:
                 self.append(LegEnded(at=now, leg=leg.id, outcome=lost))
 
     def _unsettled(self) -> bool:
-        return any(leg.live for leg in self.call.legs) or bool(self.executor.open_recordings)
+        return any(leg.live for leg in self.call.legs) or self.executor.busy

@@ -71,8 +71,12 @@ class Transfers:
     async def resume(self) -> None:
         """Go on by dialling where the far end did not take the REFER."""
         pending = self._pending
-        if pending is not None and pending.must_bridge:
-            self._pending = None
+        if pending is None or not pending.must_bridge:
+            return
+        self._pending = None
+        if self._session.leaving:
+            self._fail(pending.order, "refer", Cause.CANCELED)
+        else:
             await self._by_bridge(pending.order)
 
     async def _by_bridge(self, order: c.Transfer) -> None:

@@ -59,15 +59,18 @@ class Staying(Activity):
                 self._inside = True
                 self.deadline = run.now + self._node.max_seconds
             case e.RoomLeft(leg=run.leg) if event.room == self._room:
-                return Go(self._node.next)
+                return Go(self._missed or self._node.next)
             case e.DigitPressed() if self._inside and event.digit in self._node.leave_key:
                 return self._leave(run, self._node.next)
         return None
+
+    @property
+    def _missed(self) -> str | None:
+        return None if self._inside else self._node.on_failed
 
     def _leave(self, run: Run, target: str | None) -> Move:
         run.order(c.LeaveRoom(leg=run.leg))
         return Go(target)
 
     def expire(self, run: Run) -> Move | None:
-        missed = None if self._inside else self._node.on_failed
-        return self._leave(run, missed or self._node.next)
+        return self._leave(run, self._missed or self._node.next)
