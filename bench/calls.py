@@ -22,6 +22,7 @@ from bench.harness import (
     generator,
     histogram_share,
     memory_mb,
+    waited_seconds,
 )
 
 PLACED = 50
@@ -48,10 +49,11 @@ def measure(rows: Rows, calls: int, seconds: float) -> None:
         )
         await_up(callers)
         time.sleep(SETTLE)
-        before = service.metrics()
+        before, waited = service.metrics(), waited_seconds(pid)
         start_cpu, start = cpu_seconds(pid), time.monotonic()
         time.sleep(seconds)
         used = (cpu_seconds(pid) - start_cpu) / (time.monotonic() - start) * 100
+        waited = (waited_seconds(pid) - waited) / (time.monotonic() - start) * 100
         after = service.metrics()
         pss, loaded = memory_mb(pid)
         found = figures(callers)
@@ -62,6 +64,7 @@ def measure(rows: Rows, calls: int, seconds: float) -> None:
     rows.add(case, who, used, "% of a core")
     rows.add(case, who, used / calls, "% of a core a call")
     rows.add(case, who, delta["telephony_media_late_ticks_total"] / ticks * 100, "% late ticks")
+    rows.add(case, who, waited, "% of the time its core was another's")
     for share in (0.5, 0.99):
         name = "telephony_media_tick_seconds"
         rows.add(

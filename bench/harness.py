@@ -70,6 +70,11 @@ def cpu_seconds(pid: int) -> float:
     return total / TICKS
 
 
+def waited_seconds(pid: int) -> float:
+    """How long the first thread could have run and had no core: another process had it."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+
+
 def memory_mb(pid: int) -> tuple[float, float]:
     """Of the whole tree: proportional set size, and what is private to it, in MB.
 

@@ -21,6 +21,7 @@ from bench.harness import (
     figures,
     generator,
     histogram_share,
+    waited_seconds,
 )
 
 HOLD = 2.0
@@ -42,6 +43,7 @@ def measure(rows: Rows, rate: float, seconds: float) -> None:
         start_cpu, start = cpu_seconds(pid), time.monotonic()
         found = run(service.sip_port, other, rate, seconds, "front-desk")
         wall = time.monotonic() - start
+        waited = waited_seconds(pid) / wall * 100
         service.settle()
         used = cpu_seconds(pid) - start_cpu
         counted = service.metrics()
@@ -55,6 +57,7 @@ def measure(rows: Rows, rate: float, seconds: float) -> None:
     rows.add(case, who, written.recorded_ms / max(1, placed), "ms recorded a call")
     ticks = max(1.0, counted["telephony_media_ticks_total"])
     rows.add(case, who, counted["telephony_media_late_ticks_total"] / ticks * 100, "% late ticks")
+    rows.add(case, who, waited, "% of the time its core was another's")
     late = histogram_share(counted, "telephony_media_lateness_seconds", 0.99) * 1000
     rows.add(case, who, late, "ms late, p99 of ticks, at most")
 
