@@ -60,13 +60,14 @@ class Journal:
         self._queue: deque[Append] = deque()
         self._waiting: Counter[str] = Counter()
         self._committed: dict[str, int] = {}
-        self._watchers: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
+        self._watchers: dict[str, list[tuple[int, asyncio.Future[bool]]]] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._down_since: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._singly = 0
         self.dropped: Counter[str] = Counter()
         self.appended = 0
         self.groups = 0
@@ -109,17 +110,22 @@ class Journal:
         return True
 
     async def committed(self, session: str, seq: int, timeout: float | None = None) -> bool:
-        """Wait until the event ``seq`` of the call is on disk; False when that took too long."""
-        if self._committed.get(session, 0) >= seq or not self._waiting[session]:
+        """Wait until the event ``seq`` of the call is on disk.
+
+        False: that took too long, or it was dropped and never will be. True of a call that
+        nobody knows any more.
+        """
+        if self._committed.get(session, 0) >= seq:
             return True
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not self._waiting[session]:
+            return session not in self.dropped
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._watchers.setdefault(session, []).append((seq, future))
         try:
             async with asyncio.timeout(timeout):
-                await future
+                return await future
         except TimeoutError:
             return False
-        return True
 
     def forget(self, session: str) -> None:
         """The call is over and written: keep nothing of it."""
@@ -179,7 +185,7 @@ class Journal:
                 return
 
     async def _write_group(self) -> bool:
-        size = min(len(self._queue), self._config.group_events)
+        size = min(len(self._queue), 1 if self._singly else self._config.group_events)
         batch = [self._queue[i] for i in range(size)]
         try:
             async with asyncio.timeout(self._config.slow_seconds):
@@ -189,23 +195,37 @@ class Journal:
                 self._down_since = self._clock.monotonic()
                 log.error("the store does not take events; calls go on", error=str(error))
             return False
+        except Exception:
+            # A fault of ours in one event must not keep all others from the disk: one by one.
+            if size > 1:
+                self._singly = size
+                return True
+            log.exception("an event could not be written", call=batch[0].event.session)
+            self.dropped[batch[0].event.session] += 1
+            self._singly = max(0, self._singly - 1)
+            self._leave_queue(batch)
+            return True
+        self._singly = max(0, self._singly - size)
         self._settle(batch)
         return True
 
-    def _settle(self, batch: list[Append]) -> None:
+    def _leave_queue(self, batch: list[Append]) -> None:
+        """The batch waits no more, and who waits for it learns."""
         # What _make_room dropped meanwhile was informational and may have been in the batch; it
-        # is written all the same, and is no longer at the head.
-        written = {id(item) for item in batch}
-        while self._queue and id(self._queue[0]) in written:
-            self._queue.popleft()
+        # is no longer at the head, and counts as waiting no longer.
+        done = {id(item) for item in batch}
+        while self._queue and id(self._queue[0]) in done:
+            self._waiting[self._queue.popleft().event.session] -= 1
+        for session in {item.event.session for item in batch}:
+            self._wake_watchers(session)
+
+    def _settle(self, batch: list[Append]) -> None:
         self.groups += 1
         self.appended += len(batch)
         for item in batch:
             session = item.event.session
             self._committed[session] = max(self._committed.get(session, 0), item.event.seq)
-            self._waiting[session] = max(0, self._waiting[session] - 1)
-        for session in {item.event.session for item in batch}:
-            self._wake_watchers(session)
+        self._leave_queue(batch)
         if self._down_since is not None:
             seconds = self._clock.monotonic() - self._down_since
             self._down_since = None
@@ -218,12 +238,15 @@ class Journal:
         watchers = self._watchers.get(session)
         if not watchers:
             return
-        upto = self._committed[session]
+        upto = self._committed.get(session, 0)
         rest = []
         for seq, future in watchers:
-            if seq <= upto and not future.done():
-                future.set_result(None)
-            elif not future.done():
+            if future.done():
+                continue
+            # What nothing waits for any more was written or dropped: nothing more will come.
+            if seq <= upto or not self._waiting[session]:
+                future.set_result(seq <= upto)
+            else:
                 rest.append((seq, future))
         if rest:
             self._watchers[session] = rest

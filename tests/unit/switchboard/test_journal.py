@@ -137,3 +137,64 @@ async def test_stopping_says_what_could_not_be_written() -> None:
     journal.start()
     append(journal, 1)
     assert await journal.stop(timeout=0.05) == 1
+
+
+async def test_one_event_that_cannot_be_written_stops_no_other() -> None:
+    store = Store()
+    take = store.append
+
+    async def refuse(batch: Sequence[Append]) -> None:
+        if any(item.event.seq == 3 for item in batch):
+            raise ValueError("a fault of ours")
+        await take(batch)
+
+    store.append = refuse  # type: ignore[method-assign]
+    journal = Journal(store, CLOCK, FAST)
+    for seq in range(1, 6):
+        append(journal, seq)
+    journal.start()
+    assert await journal.committed("a", 5, timeout=5)
+    assert sorted(seq for group in store.groups for seq in group) == [1, 2, 4, 5]
+    assert journal.dropped["a"] == 1
+    append(journal, 6)
+    assert await journal.committed("a", 6, timeout=5)
+    assert await journal.stop() == 0
+
+
+async def test_what_makes_way_while_it_is_being_written_is_counted_once() -> None:
+    """Else an event that came in meanwhile would pass for committed."""
+    store = Store()
+    take, turns = store.append, asyncio.Semaphore(0)
+
+    async def slowly(batch: Sequence[Append]) -> None:
+        store.asked.set()
+        await turns.acquire()
+        await take(batch)
+
+    store.append = slowly  # type: ignore[method-assign]
+    journal = Journal(store, CLOCK, JournalConfig(group_seconds=0, group_events=2, call_ceiling=2))
+    append(journal, 1, event=DigitsSent(at=CLOCK.now(), leg="l", digits="1"))
+    append(journal, 2)
+    journal.start()
+    await store.asked.wait()
+    assert append(journal, 3)
+    turns.release()
+    assert await journal.committed("a", 2, timeout=5)
+    assert not await journal.committed("a", 3, timeout=0.01)
+    turns.release()
+    assert await journal.committed("a", 3, timeout=5)
+    await journal.stop()
+
+
+async def test_who_waits_for_an_event_that_was_dropped_does_not_wait_for_ever() -> None:
+    store = Store()
+    journal = Journal(store, CLOCK, JournalConfig(group_seconds=0, call_ceiling=1, ceiling=1))
+    assert append(journal, 1)
+    assert append(journal, 2)
+    assert not append(journal, 3)
+    waiting = asyncio.create_task(journal.committed("a", 3))
+    await asyncio.sleep(0)
+    journal.start()
+    assert not await asyncio.wait_for(waiting, 5)
+    assert not await journal.committed("a", 3)
+    await journal.stop()
