@@ -23,7 +23,7 @@ from telephony.accounts.keys import digest_key, hint, is_live, make_pepper, make
 from telephony.accounts.model import DEFAULT_ORGANIZATION, Key
 from telephony.api.deps import Deps
 from telephony.api.server import Runner, build
-from telephony.base.errors import ConfigError, MediaFailed, SpeechUnavailable
+from telephony.base.errors import ConfigError, MediaFailed, SpeechUnavailable, StoreUnavailable
 from telephony.base.ids import Ids
 from telephony.base.trace import Trace
 from telephony.callbacks.scheduler import Scheduler
@@ -313,21 +313,28 @@ class App:
         """Once an hour: answers of idempotent requests after a day, recordings after their days."""
         while True:
             now = self.clock.now()
-            await self.store.idempotency.purge(now - timedelta(hours=24))
-            if self.settings.recording_days is not None:
-                await self._expire_recordings(now - timedelta(days=self.settings.recording_days))
+            try:
+                await self.store.idempotency.purge(now - timedelta(hours=24))
+                if self.settings.recording_days is not None:
+                    before = now - timedelta(days=self.settings.recording_days)
+                    await self._expire_recordings(before)
+            except (StoreUnavailable, OSError) as error:
+                log.warning("housekeeping waits for the next hour", error=str(error))
             await asyncio.sleep(3600)
 
     async def _expire_recordings(self, before: datetime) -> None:
         """Delete what is older, file first: a row without its file can be cleaned up later."""
-        for recording in await self.store.calls.recordings_before(before):
-            await asyncio.to_thread(recording.path.unlink, missing_ok=True)
-            await self.store.calls.forget_recording(recording.session)
+        while found := await self.store.calls.recordings_before(before):
+            for recording in found:
+                await asyncio.to_thread(recording.path.unlink, missing_ok=True)
+                await self.store.calls.forget_recording(recording.session)
 
     # --- stop ------------------------------------------------------------------------------
 
     async def stop(self, drain: float) -> None:
         """Take no new call, let those that live end, then close in the reverse order."""
+        # What is due while calls drain is for the process that comes after this one.
+        await self.scheduler.stop()
         await self.switchboard.drain(drain)
         await self._stack.aclose()
 

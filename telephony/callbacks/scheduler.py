@@ -1,4 +1,4 @@
-"""Dials each promised call once, at its time.
+"""Dials each promised call once, at its time or as soon after it as a line is free.
 
 An INVITE cannot be taken back. So the attempt and the session that it makes are written before
 anything is sent; whoever dies after that leaves an attempt of which nobody knows what came,
@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 import structlog
 
 from telephony.base.clock import Clock
-from telephony.base.errors import Conflict, StoreUnavailable, TelephonyError
+from telephony.base.errors import Busy, Conflict, StoreUnavailable, TelephonyError
 from telephony.base.ids import Ids
 from telephony.base.number import mask
 from telephony.calls.callback import Callback, CallbackStatus
@@ -39,9 +39,11 @@ class Queue(CallbackQueue, NextDue, Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerConfig:
     """``lease_seconds``: how long a claim holds, and so how late a dead scheduler's work is
-    taken over. ``poll_seconds``: how late a row is noticed that another process wrote."""
+    taken over. ``patience_seconds``: how long after its time a callback waits for a free line.
+    ``poll_seconds``: how late a row is noticed that another process wrote."""
 
     lease_seconds: float = 15.0
+    patience_seconds: float = 3600.0
     poll_seconds: float = 30.0
     retry_seconds: float = 0.5
     retry_ceiling_seconds: float = 15.0
@@ -63,6 +65,7 @@ class Scheduler:
         self._clock = clock
         self._ids = ids
         self._config = config
+        self._patience = timedelta(seconds=config.patience_seconds)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -131,8 +134,11 @@ class Scheduler:
         await self._close_abandoned()
         while not self._closing:
             claimed = await self._queue.claim(self._clock.now(), self._config.lease_seconds)
-            if claimed is None or not await self._carry_out(claimed):
-                break
+            try:
+                if claimed is None or not await self._carry_out(claimed):
+                    break
+            except Busy as busy:
+                return self._clock.now() + timedelta(seconds=busy.retry_after)
         return await self._queue.next_due()
 
     async def _close_abandoned(self) -> None:
@@ -142,7 +148,12 @@ class Scheduler:
 
     async def _carry_out(self, callback: Callback) -> bool:
         """Whether the callback was dialed, or closed as one that cannot be. False: the lease
-        was lost, which is for the next round, as what lost it may well go on."""
+        was lost, which is for the next round, as what lost it may well go on.
+
+        Raises:
+            Busy: no line was free, or the service is being stopped; nothing was sent, and the
+                promise stands.
+        """
         session = self._ids.call()
         try:
             await self._surely(lambda: self._queue.attempt(callback, session, self._clock.now()))
@@ -152,6 +163,12 @@ class Scheduler:
         log.info("dialing a callback", callback=callback.id, to=mask(callback.to_number))
         try:
             await self._dial(callback, session)
+        except Busy as busy:
+            if self._clock.now() < callback.scheduled_at + self._patience:
+                await self._settle(callback, CallbackStatus.SCHEDULED, None)
+                raise
+            await self._settle(callback, CallbackStatus.FAILED, _cause(busy))
+            return True
         except TelephonyError as error:
             log.warning("a callback could not be dialed", callback=callback.id, cause=error.code)
             await self._settle(callback, CallbackStatus.FAILED, _cause(error))

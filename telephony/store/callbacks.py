@@ -117,6 +117,9 @@ class Callbacks:
             values["dispatched_at"] = now
         elif status is CallbackStatus.CANCELLED:
             values["cancelled_at"] = now
+        elif status is CallbackStatus.SCHEDULED:
+            # Put back: the attempt sent nothing, and the call it would have made is none.
+            values |= {"attempted_at": None, "created_session": None}
         statement = sa.update(callbacks).where(*_held(callback)).values(**values)
         await self._change(statement, callback)
 

@@ -167,6 +167,8 @@ class MemoryCallbacks:
             row = replace(row, dispatched_at=now)
         elif status is CallbackStatus.CANCELLED:
             row = replace(row, cancelled_at=now)
+        elif status is CallbackStatus.SCHEDULED:
+            row = replace(row, attempted_at=None, created_session=None)
         self._put(row)
 
     async def abandoned(self, now: datetime) -> list[Callback]:

@@ -114,6 +114,23 @@ async def test_a_claim_without_attempt_is_free_when_its_lease_is_over(
     await store.callbacks.attempt(second, "session-2", make.clock.now())
 
 
+async def test_what_is_put_back_is_as_it_was_and_can_be_claimed_again(
+    store: Any, make: Any
+) -> None:
+    await store.callbacks.add(make.callback())
+    first = await store.callbacks.claim(make.clock.now(), 15)
+    await store.callbacks.attempt(first, "session-1", make.clock.now())
+    await store.callbacks.settle(first, CallbackStatus.SCHEDULED, None, make.clock.now())
+    row = await store.callbacks.get(ORG, first.id)
+    assert row.status is CallbackStatus.SCHEDULED
+    assert (row.created_session, row.attempted_at, row.lease_until) == (None, None, None)
+    assert await store.callbacks.abandoned(make.clock.now()) == []
+    second = await store.callbacks.claim(make.clock.now(), 15)
+    await store.callbacks.attempt(second, "session-2", make.clock.now())
+    row = await store.callbacks.get(ORG, first.id)
+    assert (row.created_session, row.attempts) == ("session-2", 2)
+
+
 async def test_a_late_attempt_is_refused(store: Any, make: Any) -> None:
     await store.callbacks.add(make.callback())
     claimed = await store.callbacks.claim(make.clock.now(), 15)

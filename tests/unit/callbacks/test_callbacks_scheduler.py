@@ -111,8 +111,6 @@ async def test_many_are_dialed_in_the_order_of_their_times(world: World) -> None
     ("error", "cause"),
     [
         (CarrierUnavailable("no trunk"), "no_route"),
-        (Busy("full"), "capacity"),
-        (Busy("trunk full", code="TRUNK_BUSY"), "capacity"),
         (BadInput("to: not a number"), "invalid_number"),
         (RuntimeError("a fault of ours"), "internal"),
     ],
@@ -131,6 +129,29 @@ async def test_what_cannot_be_dialed_is_failed_with_its_cause(
     world.clock.advance(1)
     await world.scheduler.work()
     assert [name for name, _ in world.dialed] == ["cb_2"]
+
+
+@pytest.mark.parametrize("code", ["CAPACITY", "TRUNK_BUSY"])
+async def test_a_promise_waits_for_a_free_line(world: World, code: str) -> None:
+    """More were promised for nine o'clock than may be dialed in one second, or a restart."""
+    await world.promise()
+    world.error = Busy("full", retry_after=7, code=code)
+    assert await world.scheduler.work() == world.clock.now() + timedelta(seconds=7)
+    assert world.row().status is CallbackStatus.SCHEDULED
+    world.clock.advance(7)
+    world.error = None
+    await world.scheduler.work()
+    assert world.row().status is CallbackStatus.DISPATCHED
+    assert len(world.dialed) == 1
+    assert world.row().created_session == world.dialed[0][1]
+
+
+async def test_a_promise_does_not_wait_for_a_line_for_ever(world: World) -> None:
+    await world.promise()
+    world.error = Busy("full")
+    world.clock.advance(3600)
+    await world.scheduler.work()
+    assert (world.row().status, world.row().failure_cause) == (CallbackStatus.FAILED, "capacity")
 
 
 async def test_an_attempt_whose_dialer_died_is_interrupted_and_not_dialed_again(
