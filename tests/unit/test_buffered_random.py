@@ -11,7 +11,7 @@ def test_numbers_have_the_bits_asked_for_across_blocks() -> None:
     rng = BufferedRandom()
     for bits in (1, 7, 8, 62, 128):
         drawn = [rng.getrandbits(bits) for _ in range(2 * rng.BLOCK)]
-        assert 0 <= min(drawn) and max(drawn) < 1 << bits
+        assert min(drawn) >= 0 and max(drawn) < 1 << bits
         # Each bit is set about half of the time.
         for bit in range(bits):
             share = sum(number >> bit & 1 for number in drawn) / len(drawn)
