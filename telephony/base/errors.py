@@ -10,8 +10,7 @@ TelephonyError
 │   └── Busy                 no capacity now; retry_after says when
 ├── Unavailable              something outside does not answer
 │   ├── StoreUnavailable     the database
-│   ├── SpeechUnavailable    the synthesiser or recogniser
-│   └── CarrierUnavailable   the way to the network
+│   └── SpeechUnavailable    the synthesiser or recogniser
 └── MediaFailed              sound could not be played, recorded or negotiated
 """
 
@@ -24,7 +23,6 @@ class TelephonyError(Exception):
     """Something went wrong, and this says what in words meant for a person."""
 
     code = "INTERNAL"
-    permanent = False
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
@@ -41,7 +39,6 @@ class BadInput(TelephonyError):
     """What was sent cannot be accepted."""
 
     code = "VALIDATION_ERROR"
-    permanent = True
 
     def __init__(self, message: str, *, field: str | None = None, code: str | None = None) -> None:
         super().__init__(message, code=code)
@@ -69,28 +66,24 @@ class NotFound(TelephonyError):
     """No such thing, or not of this organization."""
 
     code = "NOT_FOUND"
-    permanent = True
 
 
 class Conflict(TelephonyError):
     """Not applicable in the present state."""
 
     code = "CONFLICT"
-    permanent = True
 
 
 class Refused(TelephonyError):
     """A rule or ceiling says no."""
 
     code = "POLICY_REFUSED"
-    permanent = True
 
 
 class Busy(Refused):
     """No capacity now."""
 
     code = "CAPACITY"
-    permanent = False
 
     def __init__(self, message: str, *, retry_after: int = 1, code: str | None = None) -> None:
         super().__init__(message, code=code)
@@ -113,12 +106,6 @@ class SpeechUnavailable(Unavailable):
     """The synthesiser or recogniser is missing or does not answer."""
 
     code = "SPEECH_UNAVAILABLE"
-
-
-class CarrierUnavailable(Unavailable):
-    """There is no way to the telephone network."""
-
-    code = "NO_ROUTE"
 
 
 class MediaFailed(TelephonyError):

@@ -65,7 +65,6 @@ class LegDialing(LegEvent):
     provider: str = "sip"
     trunk: str | None = None
     phone: str | None = None
-    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +150,7 @@ class PromptPlayed(LegEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptFailed(LegEvent):
-    """A prompt could not be made; ``fallback`` (``wav``, ``tone`` or ``none``) was played."""
+    """A prompt could not be made; ``fallback`` (``wav`` or ``tone``) was played."""
 
     node: str
     text: str

@@ -113,10 +113,6 @@ class Mixing(Protocol):
         """Two legs hear each other."""
         ...
 
-    def unbridge(self) -> None:
-        """This leg hears nobody but its prompts."""
-        ...
-
     def quality(self) -> MediaQuality:
         """What was counted so far."""
         ...

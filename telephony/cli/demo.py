@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.request
 import wave
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,8 @@ class Place:
 
     sip: int
     api: int
-    settings: dict[str, str] = field(default_factory=dict)
+    folder: Path
+    settings: dict[str, str]
 
 
 def place() -> Place:
@@ -70,18 +71,26 @@ def place() -> Place:
     taken = [str(SIP_PORT)] if not free(SIP_PORT, *both) else []
     taken += [str(API_PORT)] if not free(API_PORT, socket.SOCK_STREAM) else []
     if not taken:
-        return Place(SIP_PORT, API_PORT)
+        return _placed(SIP_PORT, API_PORT, "var")
     # The folder stays: the recording is there to be listened to afterwards.
     folder = tempfile.mkdtemp(prefix="telephony-demo-")
     sip, api = some_port(*both), some_port(socket.SOCK_STREAM)
     console.print(
         f"Port {' and '.join(taken)} is taken: SIP on {sip}, API on {api}, data in {folder}"
     )
+    return _placed(sip, api, folder)
+
+
+def _placed(sip: int, api: int, folder: str) -> Place:
+    # Said in full: whatever else is set on this machine, the caller must find the service there.
     return Place(
         sip,
         api,
+        Path(folder).resolve(),
         {
+            "TELEPHONY_SIP_HOST": "127.0.0.1",
             "TELEPHONY_SIP_PORT": str(sip),
+            "TELEPHONY_API_HOST": "127.0.0.1",
             "TELEPHONY_API_PORT": str(api),
             "TELEPHONY_DATA_DIR": folder,
         },
@@ -265,8 +274,7 @@ class Demo:
         self._events()
         console.print()
         assert self._session is not None
-        folder = Path(self._where.settings.get("TELEPHONY_DATA_DIR", "var")).resolve()
-        found = sorted((folder / "recordings").glob(f"*/*/{self._session}*.wav"))
+        found = sorted((self._where.folder / "recordings").glob(f"*/*/{self._session}*.wav"))
         console.print(table(report))
         check(report, found)
 

@@ -179,11 +179,6 @@ class Lane:
         if self._closed is None and other._closed is None:
             self._bank.mixer.bridge(self.row, other.row)
 
-    def unbridge(self) -> None:
-        """Both sides of a bridge fall silent for each other; a room is left."""
-        if self._closed is None:
-            self._bank.mixer.leave(self.row)
-
     def quality(self) -> MediaQuality:
         return self._closed if self._closed is not None else self._bank.quality(self.row)
 

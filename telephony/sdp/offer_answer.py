@@ -27,7 +27,6 @@ class NotAcceptable(MediaFailed):
     """
 
     code = "MEDIA_INCOMPATIBLE"
-    permanent = True
     status = 488
 
     def __init__(self, message: str, warning: int = 305) -> None:

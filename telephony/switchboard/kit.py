@@ -65,9 +65,6 @@ class Tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def __len__(self) -> int:
-        return len(self._tasks)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kit:

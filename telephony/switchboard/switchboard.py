@@ -58,9 +58,6 @@ class Switchboard:
     def live(self) -> int:
         return len(self._sessions)
 
-    def session(self, call: str) -> Session | None:
-        return self._sessions.get(call)
-
     def problems(self) -> list[str]:
         """Why no call can be taken now, in words; empty when ready."""
         problems = []

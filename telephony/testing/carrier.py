@@ -90,9 +90,6 @@ class FakeMedia:
         if isinstance(other, FakeMedia) and other.bridged is not self:
             other.bridge(self)
 
-    def unbridge(self) -> None:
-        self.bridged = None
-
     def quality(self) -> MediaQuality:
         return MediaQuality(packets_received=50, packets_sent=50, codec="PCMU", mos=4.4)
 

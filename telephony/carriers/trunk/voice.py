@@ -214,9 +214,6 @@ class NoSound:
     def bridge(self, other: Media) -> None:
         """Silence is heard by nobody."""
 
-    def unbridge(self) -> None:
-        """As it was."""
-
     def quality(self) -> MediaQuality:
         """Nothing was counted."""
         return MediaQuality()

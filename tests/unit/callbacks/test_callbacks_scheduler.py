@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from telephony.base.clock import ManualClock
-from telephony.base.errors import BadInput, Busy, CarrierUnavailable, StoreUnavailable
+from telephony.base.errors import BadInput, Busy, StoreUnavailable, TelephonyError
 from telephony.base.ids import Ids
 from telephony.callbacks.scheduler import Scheduler, SchedulerConfig
 from telephony.calls.callback import Callback, CallbackStatus
@@ -110,7 +110,7 @@ async def test_many_are_dialed_in_the_order_of_their_times(world: World) -> None
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
-        (CarrierUnavailable("no trunk"), "no_route"),
+        (TelephonyError("no trunk", code="NO_ROUTE"), "no_route"),
         (BadInput("to: not a number"), "invalid_number"),
         (RuntimeError("a fault of ours"), "internal"),
     ],
