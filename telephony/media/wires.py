@@ -197,7 +197,6 @@ class UdpWire:
 
     def aim(self, terms: Terms) -> None:
         remote = canonical(terms.remote) if terms.remote is not None else None
-        self._rtcp_remote = canonical(terms.rtcp_remote) if terms.rtcp_remote is not None else None
         if remote is None:
             self._remote = self.peer = None
             self._watch(None)
@@ -205,8 +204,9 @@ class UdpWire:
         elif is_ambiguous(terms):
             self._open_up(remote, terms)
         elif remote != self.peer or not self._watched:
-            self._remote = remote
             self._settle(remote)
+            self._remote = remote
+        self._rtcp_remote = canonical(terms.rtcp_remote) if terms.rtcp_remote is not None else None
         self._changed()
 
     def receive_carefully(self, view: memoryview) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,13 +117,17 @@ class Voice:
             SdpError, NotAcceptable: nothing can be made of it; what stood, stands.
             MediaFailed: no lane.
         """
-        found = self._opened().answer(offer)
-        self._connect(found.negotiated)
+        exchange = self._opened()
+        before = copy(exchange)
+        found = exchange.answer(offer)
+        self._connect(found.negotiated, before)
         return found.body
 
     def accept(self, answer: bytes) -> None:
         """Their answer to our offer. Raises SdpError, NotAcceptable."""
-        self._connect(self._opened().accept(answer))
+        exchange = self._opened()
+        before = copy(exchange)
+        self._connect(exchange.accept(answer), before)
 
     def withdraw(self) -> None:
         """Our offer was refused."""
@@ -156,25 +161,32 @@ class Voice:
             self._exchange = Exchange(local, self._policy)
         return self._exchange
 
-    def _connect(self, agreed: Negotiated) -> None:
+    def _connect(self, agreed: Negotiated, before: Exchange) -> None:
+        """Let sound flow as agreed, or go back to ``before``. Raises NotAcceptable."""
         # The same answer again (183, then 200) is no reason to listen for another source.
         if self._lane is None or self._closed or agreed == self._connected:
             return
-        self._connected = agreed
         where = (agreed.remote_host, agreed.remote_port)
         rtcp = (agreed.remote_host, agreed.remote_rtcp_port)
         nowhere = agreed.remote_port == 0 or classify(agreed.remote_host).unspecified
-        self._lane.start(
-            remote=None if nowhere else where,
-            rtcp=rtcp if agreed.remote_rtcp_port and not nowhere else None,
-            payload_type=agreed.payload_type,
-            codec=agreed.codec,
-            dtmf_payload_type=agreed.dtmf_payload_type,
-            ptime_ms=agreed.ptime,
-            can_send=agreed.direction.sends,
-            can_receive=agreed.direction.receives,
-            trusted_ip=self._peer,
-        )
+        try:
+            self._lane.start(
+                remote=None if nowhere else where,
+                rtcp=rtcp if agreed.remote_rtcp_port and not nowhere else None,
+                payload_type=agreed.payload_type,
+                codec=agreed.codec,
+                dtmf_payload_type=agreed.dtmf_payload_type,
+                ptime_ms=agreed.ptime,
+                can_send=agreed.direction.sends,
+                can_receive=agreed.direction.receives,
+                trusted_ip=self._peer,
+            )
+        except MediaFailed as fault:
+            # An address that no socket of ours reaches, such as a public one from loopback.
+            before.withdraw()
+            self._exchange = before
+            raise NotAcceptable(fault.message) from fault
+        self._connected = agreed
 
 
 class NoSound:
