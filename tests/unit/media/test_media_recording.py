@@ -243,7 +243,7 @@ def test_a_closed_lane_answers_everything(rig: Rig, tmp_path: Path) -> None:
     lane.play(Sound(bytes(320)), played.append)
     lane.record_call(tmp_path / "a.wav", recorded.append)
     lane.record_message(tmp_path / "b.wav", recorded.append, max_seconds=1, silence_seconds=None)
-    for order in (lane.stop, lane.finish, lane.stop_message, lane.unbridge):
+    for order in (lane.stop, lane.finish, lane.stop_message):
         order()
     lane.send_digits("1")
     assert len(played) == 1
