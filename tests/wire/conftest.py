@@ -138,7 +138,6 @@ class QuietLane:
 
     def bridge(self, other: Media) -> None: ...
 
-
     def quality(self) -> MediaQuality:
         return MediaQuality()
 
