@@ -9,7 +9,9 @@ from typing import Protocol
 from telephony.sip.addresses import Destination
 from telephony.sip.auth import DigestClient, digest_flow
 from telephony.sip.core import Core
+from telephony.sip.headers import Headers
 from telephony.sip.message import Request, Response
+from telephony.sip.reasons import quiet
 from telephony.sip.transactions.hosts import AnyClient
 from telephony.sip.transactions.layer import Layer
 
@@ -103,6 +105,22 @@ class Exchange:
         """Try no further destination and answer no challenge: a CANCEL is on its way."""
         self._given_up = True
         self._destinations.clear()
+
+    def cancel(self, now: float, reason: str = "") -> None:
+        """CANCEL an INVITE of ours (RFC 3261 §9.1): its branch, its Request-URI, its Route."""
+        self.give_up()
+        transaction = self.transaction
+        if transaction is None or self.finished:
+            return
+        invite = transaction.request
+        headers = Headers()
+        headers.copy_from(invite.headers, "Max-Forwards", "Route", "From", "To", "Call-ID")
+        headers.add("CSeq", f"{invite.cseq.number} CANCEL")
+        if reason:
+            headers.add("Reason", reason)
+        request = Request("CANCEL", invite.uri, headers)
+        self.core.identify(request)
+        self.layer.request(request, transaction.destination, quiet, now, via=invite.top_via)
 
     def stop(self) -> None:
         """Forget it; whatever comes back finds nobody."""

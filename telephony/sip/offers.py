@@ -49,6 +49,8 @@ class Offers:
         self.session = session
         self.local_body: tuple[str, bytes] = ("", b"")
         self.remote_body = b""
+        self.early_answered = False
+        """Whether the offer of the INVITE had its answer before the 2xx."""
         self.agreement = session_timer.Agreement()
         self._outgoing: _Outgoing | None = None
         self._incoming: AnyServer | None = None
@@ -94,7 +96,7 @@ class Offers:
         confirmed = dialog.state is DialogState.CONFIRMED
         if method == "INVITE" and not (confirmed and body):
             return ""
-        if method == "UPDATE" and body and not (confirmed or session.early_answered):
+        if method == "UPDATE" and body and not (confirmed or self.early_answered):
             # RFC 3311 §5.1: the first offer must be answered before another one.
             return ""
         token = session.core.token()
@@ -149,7 +151,7 @@ class Offers:
             return
         if outgoing.method == "INVITE" and not outgoing.cancelled:
             outgoing.cancelled = True
-            self.session.cancel_exchange(outgoing.exchange, now)
+            outgoing.exchange.cancel(now)
             self.session.core.alarm(self, "stuck", now + self.session.core.timers.timeout)
             return
         outgoing.exchange.stop()
@@ -166,10 +168,12 @@ class Offers:
             return
         method = response.cseq.method
         if response.status < 300 and method == "INVITE":
-            if session.ack_again(dialog.remote_tag, response.cseq.number):
+            if session.acks.again(dialog.remote_tag, response.cseq.number):
                 return
             dialog.refresh_target(response)
-            session.ack(dialog, response.cseq.number, now, invite=exchange.transaction_request)
+            session.acks.send(
+                dialog, response.cseq.number, now, invite=exchange.transaction_request
+            )
         outgoing = self._outgoing
         if outgoing is None or session.ended:
             return
@@ -268,7 +272,7 @@ class Offers:
             self._incoming_done(transaction, dialog, b"", "", (), now)
             session.emit(SessionRefreshed(session.id, By.REMOTE))
             return
-        if dialog.state is DialogState.EARLY and not session.early_answered:
+        if dialog.state is DialogState.EARLY and not self.early_answered:
             if session.ours:
                 session.reply(transaction, 491, now)
             else:
@@ -339,7 +343,7 @@ class Offers:
             self.local_body = (content_type, body)
         transaction.respond(response, now)
         if isinstance(transaction, InviteServerTransaction):
-            session.keep_success(transaction, response, not request.body, now)
+            session.acks.keep(transaction, response, not request.body, now)
         if dialog.state is DialogState.CONFIRMED:
             self.agree(agreement, now)
 

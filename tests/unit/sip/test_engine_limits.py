@@ -110,7 +110,7 @@ def test_forks_and_provisional_responses_are_bounded() -> None:
         peer.reply(invite, 180, tag=f"t{number}")
     assert len(peer.of(Progress)) == MAX_PROVISIONALS
     (call,) = peer.agent._sessions.values()
-    assert len(call.forks) == MAX_FORKS
+    assert len(call.calling.forks) == MAX_FORKS
     for number in range(MAX_FORKED_2XX + 10):
         peer.reply(invite, 200, tag=f"f{number}", body=b"answer")
     acks = [m for m in peer.sent if getattr(m, "method", "") == "ACK"]
