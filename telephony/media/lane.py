@@ -61,6 +61,7 @@ class Lane:
         can_send: bool = True,
         can_receive: bool = True,
         trusted_ip: str | None = None,
+        patient: bool = False,
     ) -> None:
         """Begin to send and to listen, as ``Terms`` has it. What came in before is dropped.
 
@@ -81,6 +82,7 @@ class Lane:
             can_send=can_send,
             can_receive=can_receive,
             trusted_ip=trusted_ip,
+            patient=patient,
         )
         self._bank.start(self.row, terms)
 
@@ -96,6 +98,7 @@ class Lane:
         can_send: bool = True,
         can_receive: bool = True,
         trusted_ip: str | None = None,
+        patient: bool = False,
     ) -> None:
         """The far end or we changed the session (re-INVITE, UPDATE, 200 after 183).
 
@@ -111,6 +114,7 @@ class Lane:
             can_send=can_send,
             can_receive=can_receive,
             trusted_ip=trusted_ip,
+            patient=patient,
         )
 
     def close(self) -> MediaQuality:

@@ -24,7 +24,8 @@ def canonical(address: Address) -> Address:
 
 
 def is_ambiguous(terms: Terms) -> bool:
-    """Whether the negotiated address may be unreachable and the signalling's host may stand in."""
+    """Whether the negotiated address may be unreachable, or somebody else's, and the signalling's
+    host may stand in."""
     if terms.remote is None or terms.trusted_ip is None:
         return False
     try:
@@ -32,7 +33,7 @@ def is_ambiguous(terms: Terms) -> bool:
         signalled = ipaddress.ip_address(terms.trusted_ip.partition("%")[0])
     except ValueError:
         return False
-    return named != signalled and not named.is_global
+    return named != signalled and (terms.patient or not named.is_global)
 
 
 class Verdict(Enum):

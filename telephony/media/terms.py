@@ -22,6 +22,9 @@ class Terms:
     ptime_ms: what it asked for. It may send any multiple of 10 ms; we send 20.
     trusted_ip: source address of its signalling. Where the address in the SDP is private and is
         not this one, RTP from this host may latch.
+    patient: where the SDP names another host than the signalling's, say nothing until that host,
+        or the one of the signalling, was heard. For peers who have not shown who they are: they
+        could aim our sound at anybody.
     """
 
     remote: Address | None
@@ -33,6 +36,7 @@ class Terms:
     can_send: bool = True
     can_receive: bool = True
     trusted_ip: str | None = None
+    patient: bool = False
 
     def __post_init__(self) -> None:
         if self.codec not in LAWS:

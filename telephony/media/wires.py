@@ -185,6 +185,7 @@ class UdpWire:
         self._remote: Address | None = None
         self._rtcp_remote: Address | None = None
         self._watched = False
+        self._patient = False
         self._told: set[str] = set()
         host, port = rtp.getsockname()[:2]
         self._local = (str(host), int(port))
@@ -197,6 +198,7 @@ class UdpWire:
 
     def aim(self, terms: Terms) -> None:
         remote = canonical(terms.remote) if terms.remote is not None else None
+        self._patient = terms.patient
         if remote is None:
             self._remote = self.peer = None
             self._watch(None)
@@ -228,7 +230,7 @@ class UdpWire:
         return size
 
     def send_rtcp(self, data: bytes) -> None:
-        if self._rtcp_remote is None:
+        if self._rtcp_remote is None or (self._patient and not self._is_peer(self._rtcp_remote)):
             return
         try:
             self._rtcp.sendto(data, self._rtcp_remote)
@@ -255,6 +257,9 @@ class UdpWire:
 
     # -- inside ---------------------------------------------------------------------------------
 
+    def _is_peer(self, address: Address) -> bool:
+        return self.peer is not None and self.peer[0] == address[0]
+
     def _open_up(self, remote: Address, terms: Terms) -> None:
         """Listen to several until one latches; sound goes where it went before, or to the SDP."""
         types = {terms.payload_type, COMFORT_NOISE}
@@ -271,7 +276,8 @@ class UdpWire:
             _disconnect(self._rtp)
             self.peer = None
         sendto = self._rtp.sendto
-        self.send = lambda data: sendto(data, target)
+        unheard = terms.patient and known is None
+        self.send = _nowhere if unheard else lambda data: sendto(data, target)
         if not self._watched:
             self._discard()
         self._watch(self.receive_carefully)

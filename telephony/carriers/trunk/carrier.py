@@ -331,13 +331,19 @@ class TrunkCarrier:
         )
 
     def _voice(
-        self, addresses: Addresses, peer: str, digit: Digit, timeout: Callable[[], None]
+        self,
+        addresses: Addresses,
+        peer: str,
+        stranger: bool,
+        digit: Digit,
+        timeout: Callable[[], None],
     ) -> Voice:
         return Voice(
             self._engine,
             bind=addresses.bind(peer),
             advertised=addresses.towards(peer),
             peer=peer,
+            stranger=stranger,
             session_id=self._rng.getrandbits(40),
             policy=sound_policy(peer, addresses.towards(peer), self._bound[1]),
             digit=digit,

@@ -196,13 +196,12 @@ class TrunkLeg:
         if outcome.retry_after is not None:
             headers.append(("Retry-After", str(outcome.retry_after)))
         # A stranger's address may be made up: nobody is hit by our retransmissions.
-        stranger = self._place.trunk is None and self._place.phone is None
         self._line.driver.order(
             agent.reject,
             self._session,
             status,
             headers=headers,
-            stateless=stranger and not self.id,
+            stateless=self._place.stranger and not self.id,
             now=self._line.now,
         )
         if not self.id:
@@ -446,6 +445,7 @@ class TrunkLeg:
     def _open_voice(self, peer: str) -> Voice:
         return self._line.voice(
             peer,
+            self._place.stranger,
             lambda digit, duration_ms: self._digit(digit, duration_ms, "rfc4733"),
             self._media_timeout,
         )

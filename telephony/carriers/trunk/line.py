@@ -56,7 +56,7 @@ class Line:
     hostport: Callable[[str], str]
     """Our host and port as a peer (a numeric host) is told it."""
     later: Callable[[float, Callable[[], None]], Timer]
-    voice: Callable[[str, Digit, Callable[[], None]], Voice]
+    voice: Callable[[str, bool, Digit, Callable[[], None]], Voice]
     """A leg's sound: its peer, a key was heard, media timed out."""
     silence: Media = field(default_factory=NoSound)
     sessions: dict[str, SessionOwner] = field(default_factory=dict)

@@ -22,6 +22,11 @@ class Place:
     phone: Phone | None = None
     proven: bool = False
 
+    @property
+    def stranger(self) -> bool:
+        """Whether it is nobody we know."""
+        return self.trunk is None and self.phone is None
+
 
 def invitation(
     line: Line, place: Place, request: DialRequest, target: Target, body: bytes

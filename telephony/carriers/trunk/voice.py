@@ -53,6 +53,7 @@ class Voice:
         bind: str,
         advertised: str,
         peer: str,
+        stranger: bool,
         session_id: int,
         policy: AddressPolicy,
         digit: Digit,
@@ -60,13 +61,14 @@ class Voice:
     ) -> None:
         """``bind``: the address RTP is bound to; ``advertised``: the one our SDP names.
 
-        ``peer``: the host that the signalling comes from. ``digit``: a key was heard.
-        ``timeout``: nothing was, for too long.
+        ``peer``: the host that the signalling comes from; a ``stranger`` has not shown who he is.
+        ``digit``: a key was heard. ``timeout``: nothing was, for too long.
         """
         self._engine = engine
         self._bind = bind
         self._advertised = advertised
         self._peer = peer
+        self._stranger = stranger
         self._session_id = session_id
         self._policy = policy
         self._digit = digit
@@ -180,6 +182,7 @@ class Voice:
                 can_send=agreed.direction.sends,
                 can_receive=agreed.direction.receives,
                 trusted_ip=self._peer,
+                patient=self._stranger,
             )
         except MediaFailed as fault:
             # An address that no socket of ours reaches, such as a public one from loopback.

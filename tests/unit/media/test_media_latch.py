@@ -89,3 +89,11 @@ def test_only_a_private_address_beside_another_host_is_doubted(
 
 def test_addresses_are_compared_as_the_kernel_writes_them() -> None:
     assert canonical(("2001:DB8:0:0::1", 5)) == ("2001:db8::1", 5)
+
+
+@pytest.mark.parametrize(
+    ("host", "doubted"), [("8.8.8.8", True), ("9.9.9.9", False), ("10.1.2.3", True)]
+)
+def test_who_has_not_shown_who_he_is_may_name_nobody_else(host: str, doubted: bool) -> None:
+    terms = Terms(remote=(host, 4000), trusted_ip="9.9.9.9", patient=True)
+    assert is_ambiguous(terms) is doubted
