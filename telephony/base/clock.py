@@ -1,6 +1,6 @@
 """Time as a value: the protocol everything is given, and a manual clock for tests.
 
-The system's clock is made in ``app.py``; nothing else reads one.
+The system's clock is made by what starts a process; nothing else reads one.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from telephony.app import BufferedRandom
+from telephony.system import BufferedRandom
 
 
 def test_numbers_have_the_bits_asked_for_across_blocks() -> None:
