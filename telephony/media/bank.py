@@ -20,6 +20,7 @@ from telephony.calls.ports import Played, Sound
 from telephony.media.bridge import Mixer
 from telephony.media.columns import Samples
 from telephony.media.config import FRAME, RATE, TICK_MS, MediaConfig
+from telephony.media.detect import Detectors
 from telephony.media.digits import Keypads, keys_only
 from telephony.media.intake import Intake
 from telephony.media.jitter import JitterRings
@@ -63,6 +64,7 @@ class Bank:
         self.sources = Sources(FIRST_LANES)
         self.rings = JitterRings(FIRST_LANES, config.depth_ms, config.max_depth_ms)
         self.keypads = Keypads()
+        self.detectors = Detectors(FIRST_LANES)
         self.seats = Seats()
         self.reports = Reports(clock, rng, config.rtcp_seconds)
         self._clock = clock
@@ -131,6 +133,7 @@ class Bank:
         streams.event_type[row] = (
             NO_TYPE if terms.dtmf_payload_type is None else terms.dtmf_payload_type
         )
+        self.detectors.listen_for_keys(row, hears and terms.dtmf_payload_type is None)
         if before is None:
             streams.report_due[row] = now + self.reports.interval() / 2
         elif before.law != terms.law or before.remote != terms.remote or not hears:
@@ -156,7 +159,7 @@ class Bank:
         self.reports.forget(row)
         self._intake.forget(row)
         self._outlet.forget(row)
-        for part in (self.streams, self.sources, self.rings, self.playback):
+        for part in (self.streams, self.sources, self.rings, self.playback, self.detectors):
             part.clear(row)
         del self._lanes[row]
         self._measure_height()
@@ -247,6 +250,7 @@ class Bank:
         rings.take(count, streams.law[:count], g711.DECODE_TABLES, voice)
         rings.adapt(count, self._tick, voice, streams.law, g711.DECODE_TABLES)
         self.seats.speak(voice)
+        self._detect(voice, now)
         keys = self._outlet.keys_due()
         self._outlet.speak(count, voice, heard, keys)
         self._outlet.send(count, keys)
@@ -308,6 +312,11 @@ class Bank:
     def _later(self, fact: Callable[[], None]) -> None:
         self._facts.append(fact)
 
+    def _detect(self, voice: Samples, now: float) -> None:
+        self.detectors.hear(voice, now)
+        for row, key in self.detectors.take_keys():
+            self._pressed(row, key)
+
     def _pressed(self, row: int, digit: str) -> None:
         self._later(partial(self._lanes[row].on_digit, digit, 0))
 
@@ -323,7 +332,7 @@ class Bank:
 
     def _grow(self) -> None:
         self._capacity *= 2
-        for part in (self.streams, self.sources, self.rings, self.playback):
+        for part in (self.streams, self.sources, self.rings, self.playback, self.detectors):
             part.grow(self._capacity)
         self._intake.grow(self._capacity)
         self._outlet.grow(self._capacity)
