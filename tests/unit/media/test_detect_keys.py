@@ -14,7 +14,7 @@ from telephony.audio.pcm import silence
 from telephony.audio.tones import dtmf
 from telephony.media.detect import Detectors
 
-VECTORS = Path(__file__).parents[2] / "vectors" / "dtmf"
+VECTORS = Path(__file__).parents[2] / "vectors" / "rtp" / "dtmf-inband"
 NAMES = {"pound": "#", "star": "*"}
 
 
