@@ -78,7 +78,6 @@ class Bank:
         self._facts: list[Callable[[], None]] = []
         self._tick = 0
         self._intake = Intake(
-            FIRST_LANES,
             wires,
             clock,
             self.streams,
@@ -88,7 +87,7 @@ class Bank:
             self._pressed,
         )
         self._outlet = Outlet(
-            FIRST_LANES, clock, self.streams, self.playback, self.mixer, self.keypads
+            FIRST_LANES, clock, wires, self.streams, self.playback, self.mixer, self.keypads
         )
         self._allocate()
 
@@ -97,7 +96,7 @@ class Bank:
     @property
     def unsent(self) -> int:
         """Datagrams that the kernel did not take."""
-        return self._outlet.unsent
+        return self._wires.unsent + self._outlet.unsent
 
     @property
     def count(self) -> int:
@@ -243,7 +242,7 @@ class Bank:
         count = self._high
         if not count:
             return
-        self._intake.receive(self.count, self._tick, now)
+        self._intake.receive(self._tick, now)
         voice, heard = self._voice[:count], self._heard[:count]
         rings, streams = self.rings, self.streams
         rings.watch(count)
@@ -334,7 +333,6 @@ class Bank:
         self._capacity *= 2
         for part in (self.streams, self.sources, self.rings, self.playback, self.detectors):
             part.grow(self._capacity)
-        self._intake.grow(self._capacity)
         self._outlet.grow(self._capacity)
         self._allocate()
 

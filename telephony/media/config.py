@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from telephony.base.errors import ConfigError
 
@@ -36,6 +37,8 @@ class MediaConfig:
     writer_bytes: sound on its way to disk; over it the recording fails, never the tick.
     max_message_seconds: longest message, whatever was asked.
     max_rooms, max_room_members: of one process.
+    io: ``auto`` is io_uring where the kernel allows it (6.1 or newer; containers often forbid it),
+        else epoll; ``epoll`` is epoll.
     """
 
     host: str = "127.0.0.1"
@@ -55,6 +58,7 @@ class MediaConfig:
     max_message_seconds: float = 600.0
     max_rooms: int = 1000
     max_room_members: int = 200
+    io: Literal["auto", "epoll"] = "auto"
 
     def __post_init__(self) -> None:
         first, last = self.ports

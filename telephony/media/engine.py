@@ -15,6 +15,7 @@ from telephony.media.bank import Bank
 from telephony.media.config import TICK_MS, MediaConfig
 from telephony.media.lane import Lane
 from telephony.media.ports import PortPairs
+from telephony.media.ring import RingSockets
 from telephony.media.seats import Seat
 from telephony.media.stats import TickStats
 from telephony.media.wires import UdpWires
@@ -44,7 +45,10 @@ class Engine:
         self.stats = TickStats()
         self._clock = clock
         self._wires = UdpWires(
-            PortPairs(config.ports, config.drain_seconds, rng), clock, trace or Trace()
+            PortPairs(config.ports, config.drain_seconds, rng),
+            clock,
+            trace or Trace(),
+            ring=_ring(config, clock),
         )
         self._writer = Writer(config.writer_bytes)
         self._bank = Bank(config, clock, self._wires, self._writer, rng)
@@ -110,6 +114,11 @@ class Engine:
         # The writer's last results were posted to this loop; they are delivered before we return.
         await asyncio.sleep(0)
 
+    @property
+    def io(self) -> str:
+        """How datagrams are moved: ``io_uring`` or ``epoll``."""
+        return "epoll" if self._wires.ring is None else "io_uring"
+
     def _arm(self) -> None:
         assert self._loop is not None
         wait = self._due - self._clock.monotonic()
@@ -140,3 +149,13 @@ class Engine:
         if facts and self._loop is not None:
             for fact in facts:
                 self._loop.call_soon(fact)
+
+
+def _ring(config: MediaConfig, clock: Clock) -> RingSockets | None:
+    if config.io == "epoll":
+        return None
+    try:
+        return RingSockets(clock, config.max_lanes)
+    except OSError as error:
+        log.info("media.without_io_uring", reason=str(error))
+        return None

@@ -6,24 +6,16 @@ from collections.abc import Callable
 from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
 
 from telephony.base.clock import Clock
-from telephony.media.columns import Codes, Counts, Flags, Rows
+from telephony.media.columns import Codes, Counts, Flags, Floats, Rows
+from telephony.media.datagrams import WIDTH, Batch
 from telephony.media.digits import Keypads
 from telephony.media.jitter import JitterRings
 from telephony.media.sources import Sources
 from telephony.media.streams import Streams
-from telephony.media.wires import COMFORT_NOISE, WIDTH, Batch, Wires
+from telephony.media.wires import COMFORT_NOISE, Wires
 from telephony.rtp.packet import Headers, parse_headers
-
-PASSES = 2
-"""Looks at the sockets in a tick: the second finds lanes that had two datagrams waiting."""
-MAX_PASSES = 8
-"""Looks in every eighth tick, and while an eighth of all lanes had one more: datagrams that one
-lane may have taken in a tick. The rest waits in the kernel."""
-MEASURE_EVERY = 16
-"""Jitter is measured on two neighbouring ticks of so many: a system call a packet less."""
 
 
 class Intake:
@@ -31,7 +23,6 @@ class Intake:
 
     def __init__(
         self,
-        capacity: int,
         wires: Wires,
         clock: Clock,
         streams: Streams,
@@ -41,7 +32,6 @@ class Intake:
         pressed: Callable[[int, str], None],
     ) -> None:
         """``pressed(row, digit)`` is told of each key, once."""
-        self.batch = Batch(2 * capacity)
         self.first_heard: dict[int, datetime] = {}
         self._wires = wires
         self._clock = clock
@@ -52,48 +42,33 @@ class Intake:
         self._pressed = pressed
         self._tick = 0
 
-    def grow(self, capacity: int) -> None:
-        """Room for so many lanes. Between ticks, when nothing is in the batch."""
-        self.batch.grow(2 * capacity)
-
     def forget(self, row: int) -> None:
         """The lane is closed."""
         self.first_heard.pop(row, None)
 
-    def receive(self, lanes: int, tick: int, now: float) -> None:
-        """Take what lies ready for ``lanes`` open lanes. ``now``: monotonic seconds."""
+    def receive(self, tick: int, now: float) -> None:
+        """Take what lies ready. ``now``: monotonic seconds."""
         self._tick = tick
-        batch, enough = self.batch, lanes // 8
-        thorough = tick % MAX_PASSES == 0
-        for number in range(1, MAX_PASSES + 1):
-            found = self._wires.receive(batch)
-            if not batch.room:
-                self._take_all(now)
-            if not found or (number >= PASSES and found <= enough and not thorough):
-                break
-        self._take_all(now)
+        for batch in self._wires.receive(tick):
+            self._take(batch, now)
 
-    def _take_all(self, now: float) -> None:
-        """What the batch holds, in turns of distinct lanes, the datagrams of each in order."""
-        batch = self.batch
-        if not batch.lanes:
-            return
-        matrix = batch.matrix[: len(batch.lanes)]
-        rows = np.array(batch.lanes, np.int64)
-        sizes = np.array(batch.sizes, np.int32)
-        batch.clear()
+    def _take(self, batch: Batch, now: float) -> None:
+        """A batch in turns of distinct lanes, the datagrams of each in order."""
+        rows = batch.rows
         if np.bincount(rows).max() == 1:
-            self._take_batch(rows, sizes, matrix, now)
+            self._take_turn(batch, now)
             return
         turns = _turns(rows)
         for turn in range(int(turns.max()) + 1):
-            chosen = turns == turn
-            self._take_batch(rows[chosen], sizes[chosen], matrix[chosen], now)
+            chosen = np.flatnonzero(turns == turn)
+            part = Batch(
+                rows[chosen], batch.sizes[chosen], batch.matrix[chosen], batch.arrived[chosen]
+            )
+            self._take_turn(part, now)
 
-    def _take_batch(
-        self, rows: Rows, sizes: npt.NDArray[np.int32], matrix: Codes, now: float
-    ) -> None:
+    def _take_turn(self, batch: Batch, now: float) -> None:
         """Datagrams of distinct lanes."""
+        rows, sizes, matrix = batch.rows, batch.sizes, batch.matrix
         streams, sources = self._streams, self._sources
         heads = parse_headers(matrix, sizes)
         kind = heads.payload_type.astype(np.int16)
@@ -111,7 +86,7 @@ class Intake:
         taken = rows[regular]
         sources.count(taken, step[regular], now)
         streams.quiet_since[taken] = now
-        self._measure(rows, regular & voice, heads)
+        self._measure(rows, regular & voice, heads, batch.arrived)
         self._put(np.flatnonzero(regular & voice), rows, heads, step, matrix)
         # Of whatever source and number: some gateways send keys beside their stream, and the latch
         # has vouched for the sender.
@@ -126,13 +101,11 @@ class Intake:
                 self._rings.forget(row)
                 self.first_heard.setdefault(row, self._clock.now())
 
-    def _measure(self, rows: Rows, chosen: Flags, heads: Headers) -> None:
-        if self._tick % MEASURE_EVERY >= 2:
-            return
-        lanes = rows[chosen]
-        if lanes.size:
-            arrivals = self._wires.arrivals(lanes.tolist())
-            self._sources.measure(lanes, heads.timestamp[chosen], arrivals, self._tick)
+    def _measure(self, rows: Rows, chosen: Flags, heads: Headers, arrived: Floats) -> None:
+        known = chosen & ~np.isnan(arrived)
+        if known.any():
+            lanes = rows[known]
+            self._sources.measure(lanes, heads.timestamp[known], arrived[known], self._tick)
 
     def _put(self, chosen: Rows, rows: Rows, heads: Headers, step: Counts, matrix: Codes) -> None:
         """Payloads into the rings, those of one shape together."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 
@@ -13,24 +12,25 @@ from telephony.base.clock import Clock
 from telephony.media.bridge import Mixer
 from telephony.media.columns import Codes, Flags, Rows, Samples
 from telephony.media.config import FRAME
+from telephony.media.datagrams import Send
 from telephony.media.digits import Keypads
 from telephony.media.playback import Playback
 from telephony.media.streams import Streams
+from telephony.media.wires import Wires
 from telephony.rtp.packet import HEADER_BYTES, write_headers
 
 PACKET = HEADER_BYTES + FRAME
 
-Send = Callable[[Any], object]
-
 
 class Outlet:
-    """Sends for a bank. ``first_sent``: when each lane's first packet left; ``unsent``: datagrams
-    that the kernel did not take."""
+    """Sends for a bank. ``first_sent``: when each lane's first packet left; ``unsent``: packets of
+    keys that the kernel did not take."""
 
     def __init__(
         self,
         capacity: int,
         clock: Clock,
+        wires: Wires,
         streams: Streams,
         playback: Playback,
         mixer: Mixer,
@@ -39,13 +39,13 @@ class Outlet:
         self.first_sent: dict[int, datetime] = {}
         self.unsent = 0
         self._clock = clock
+        self._wires = wires
         self._streams = streams
         self._playback = playback
         self._mixer = mixer
         self._keypads = keypads
         self._sends: dict[int, Callable[[], Send]] = {}
-        self._roster: list[tuple[Send, memoryview]] = []
-        self._roster_rows: list[int] = []
+        self._roster: Rows = np.empty(0, np.int64)
         self._stale = False
         self._packets: Codes = np.empty((0, PACKET), np.uint8)
         self.grow(capacity)
@@ -55,7 +55,6 @@ class Outlet:
         packets: Codes = np.full((capacity, PACKET), g711.SILENCE[g711.ULAW], np.uint8)
         packets[: self._packets.shape[0]] = self._packets
         self._packets = packets
-        self._views = [memoryview(row) for row in packets]
         self._sounding: Flags = np.zeros(capacity, np.bool_)
         self._stale = True
 
@@ -122,31 +121,22 @@ class Outlet:
             streams.timestamp[:count],
             streams.ssrc[:count],
         )
-        failures = 0
-        for send, packet in self._due(events):
-            try:
-                send(packet)
-            except OSError:
-                # Refused: the far end does not listen yet. Full: what is late need not go out.
-                failures += 1
+        rows = self._roster
+        if events:
+            rows = rows[~np.isin(rows, list(events))]
+        if rows.size:
+            self._wires.send(rows, self._packets, PACKET)
         for row, data in events.items():
             self._send_event(row, data)
-        self.unsent += failures
         streams.marker[:count] &= ~sends
         streams.sent[:count] += sends
         streams.timestamp[:count] += np.uint32(FRAME)
 
-    def _due(self, events: dict[int, bytes]) -> list[tuple[Callable[[Any], object], memoryview]]:
-        if not events:
-            return self._roster
-        pairs = zip(self._roster_rows, self._roster, strict=True)
-        return [entry for row, entry in pairs if row not in events]
-
     def _list_roster(self) -> None:
         self._stale = False
         rows = [row for row in sorted(self._sends) if self._streams.sends[row]]
-        self._roster = [(self._sends[row](), self._views[row]) for row in rows]
-        self._roster_rows = rows
+        # Another object each time, which tells the wires that something changed.
+        self._roster = np.array(rows, np.int64)
         for row in rows:
             if row not in self.first_sent:
                 self.first_sent[row] = self._clock.now()

@@ -1,15 +1,14 @@
-"""Sockets of the lanes: one datagram a ready socket and pass, straight into the receive matrix."""
+"""Sockets of the lanes: who is listened to, and where sound goes."""
 
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import select
 import socket
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,44 +16,18 @@ import numpy as np
 from telephony.base.clock import Clock
 from telephony.base.errors import MediaFailed
 from telephony.base.trace import Action, Trace
-from telephony.media.columns import Codes, Floats
+from telephony.media.columns import Codes, Rows
+from telephony.media.datagrams import Batch, EpollSockets, Send
 from telephony.media.latch import Latch, Verdict, canonical, is_ambiguous
 from telephony.media.ports import PortPairs
+from telephony.media.ring import RingSockets
 from telephony.media.terms import Address, Terms
 
-WIDTH = 640
-"""Octets of a row: 60 ms of G.711 with a long header extension. What fills a row was longer and
-is dropped."""
 COMFORT_NOISE = 13
 """Static payload type (RFC 3389), never negotiated by those who send it."""
 MAX_RTCP = 1500
 MAX_DISCARDED = 512
 """Datagrams thrown away when a lane starts or latches; the receive buffer holds fewer."""
-SIOCGSTAMP = 0x8906
-
-
-class Batch:
-    """What was received: row ``k`` of ``matrix`` belongs to lane ``lanes[k]``."""
-
-    def __init__(self, capacity: int) -> None:
-        self.lanes: list[int] = []
-        self.sizes: list[int] = []
-        self.grow(capacity)
-
-    def grow(self, capacity: int) -> None:
-        """Room for so many datagrams; what is there is lost."""
-        self.clear()
-        self.matrix: Codes = np.zeros((capacity, WIDTH), np.uint8)
-        self.views = [memoryview(row) for row in self.matrix]
-
-    @property
-    def room(self) -> int:
-        """Datagrams that still fit."""
-        return len(self.views) - len(self.lanes)
-
-    def clear(self) -> None:
-        self.lanes.clear()
-        self.sizes.clear()
 
 
 class Wire(Protocol):
@@ -64,7 +37,7 @@ class Wire(Protocol):
     def local(self) -> Address: ...
 
     @property
-    def send(self) -> Callable[[Any], object]:
+    def send(self) -> Send:
         """Sends one RTP datagram; raises OSError. Another callable after ``aim`` and a latch."""
         ...
 
@@ -84,13 +57,21 @@ class Wires(Protocol):
         """``changed`` is called when ``Wire.send`` is another one. Raises Busy, MediaFailed."""
         ...
 
-    def receive(self, batch: Batch) -> int:
-        """One pass: at most one datagram a lane behind what the batch holds, no more than it has
-        room for; how many."""
+    def receive(self, tick: int) -> list[Batch]:
+        """What came in since the last tick; some may stay behind where one lane had a lot."""
         ...
 
-    def arrivals(self, rows: Iterable[int]) -> Floats:
-        """Seconds at which the last datagram of each of these lanes came in; NaN where unknown."""
+    def send(self, rows: Rows, packets: Codes, size: int) -> None:
+        """The first ``size`` octets of ``packets[row]`` for each of ``rows``.
+
+        The same array object again means the same wires and packets again. What a socket does not
+        take is counted, not told.
+        """
+        ...
+
+    @property
+    def unsent(self) -> int:
+        """Datagrams of ``send`` that the kernel did not take."""
         ...
 
     def receive_rtcp(self) -> list[tuple[int, bytes]]:
@@ -99,53 +80,63 @@ class Wires(Protocol):
 
 
 class UdpWires:
-    """Real sockets, polled by epoll: level-triggered, so that a pass needs no call that fails."""
+    """Real sockets: settled ones through io_uring where the kernel has it, all others by epoll."""
 
-    def __init__(self, ports: PortPairs, clock: Clock, trace: Trace, probation: int = 3) -> None:
+    def __init__(
+        self,
+        ports: PortPairs,
+        clock: Clock,
+        trace: Trace,
+        probation: int = 3,
+        ring: RingSockets | None = None,
+    ) -> None:
         self.ports = ports
         self.clock = clock
         self.trace = trace
         self.probation = probation
         self.counts: Counter[str] = Counter()
-        self.rtp = select.epoll()
+        self.plain = EpollSockets(clock)
+        self.ring = ring
         self.rtcp = select.epoll()
-        self.receivers: dict[int, Callable[[memoryview], int]] = {}
-        self.rows: dict[int, int] = {}
         self.controls: dict[int, UdpWire] = {}
-        self.descriptors: dict[int, int] = {}
-        self._stamp = bytearray(16)
+        self.by_row: dict[int, UdpWire] = {}
+        self._rows: Rows | None = None
+        self._ring_rows = self._plain_rows = _NO_ROWS
+
+    @property
+    def unsent(self) -> int:
+        return self.plain.unsent + (self.ring.unsent if self.ring is not None else 0)
+
+    @property
+    def refused(self) -> int:
+        """Times that a far end was heard not to listen."""
+        return self.plain.refused + (self.ring.refused if self.ring is not None else 0)
 
     def open(self, row: int, host: str, changed: Callable[[], None]) -> UdpWire:
         rtp, rtcp = self.ports.take(host, self.clock.monotonic())
-        return UdpWire(self, row, rtp, rtcp, changed)
+        wire = self.by_row[row] = UdpWire(self, row, rtp, rtcp, changed)
+        return wire
 
-    def receive(self, batch: Batch) -> int:
-        lanes, sizes, views = batch.lanes, batch.sizes, batch.views
-        receivers, rows = self.receivers, self.rows
-        before = count = len(lanes)
-        for descriptor, _ in self.rtp.poll(0, batch.room):
-            try:
-                size = receivers[descriptor](views[count])
-            except OSError:
-                # ECONNREFUSED: the far end does not listen yet, or no longer. BYE ends calls.
-                self.counts["refused"] += 1
-                continue
-            lanes.append(rows[descriptor])
-            sizes.append(size)
-            count += 1
-        return count - before
+    def receive(self, tick: int) -> list[Batch]:
+        batches = self.plain.receive(tick) if len(self.plain) else []
+        if self.ring is not None:
+            batches += self.ring.receive()
+        return batches
 
-    def arrivals(self, rows: Iterable[int]) -> Floats:
-        stamp, unpack, found = self._stamp, struct.Struct("ll").unpack, []
-        for row in rows:
-            try:
-                fcntl.ioctl(self.descriptors[row], SIOCGSTAMP, stamp, True)
-            except (OSError, KeyError):
-                found.append(np.nan)
-                continue
-            seconds, micros = unpack(stamp)
-            found.append(seconds + micros * 1e-6)
-        return np.array(found, np.float64)
+    def send(self, rows: Rows, packets: Codes, size: int) -> None:
+        if rows is not self._rows:
+            self._rows = self._plain_rows = rows
+            self._ring_rows = _NO_ROWS
+            if self.ring is not None:
+                here = self.ring.has(rows)
+                self._ring_rows, self._plain_rows = rows[here], rows[~here]
+        if self.ring is not None and self._ring_rows.size:
+            self.ring.send(self._ring_rows, packets, size)
+        if self._plain_rows.size:
+            self.plain.send(self._plain_rows, packets, size, self._sender)
+
+    def _sender(self, row: int) -> Send:
+        return self.by_row[row].send
 
     def receive_rtcp(self) -> list[tuple[int, bytes]]:
         found: list[tuple[int, bytes]] = []
@@ -158,7 +149,9 @@ class UdpWires:
 
     def shut(self) -> None:
         """After the last wire was closed."""
-        self.rtp.close()
+        self.plain.close()
+        if self.ring is not None:
+            self.ring.close()
         self.rtcp.close()
 
 
@@ -176,7 +169,7 @@ class UdpWire:
         self.row = row
         self.peer: Address | None = None
         """Where the kernel lets RTP come from; None before a source has latched."""
-        self.send: Callable[[Any], object] = _nowhere
+        self.send: Send = _nowhere
         self._wires = wires
         self._rtp = rtp
         self._rtcp = rtcp
@@ -201,7 +194,7 @@ class UdpWire:
         self._patient = terms.patient
         if remote is None:
             self._remote = self.peer = None
-            self._watch(None)
+            self._unwatch()
             self.send = _nowhere
         elif is_ambiguous(terms):
             self._open_up(remote, terms)
@@ -247,7 +240,8 @@ class UdpWire:
         return data if source[0] in hosts else b""
 
     def close(self) -> None:
-        self._watch(None)
+        self._unwatch()
+        del self._wires.by_row[self.row]
         self._wires.rtcp.unregister(self._rtcp)
         self._wires.controls.pop(self._rtcp.fileno(), None)
         self._rtp.close()
@@ -280,7 +274,7 @@ class UdpWire:
         self.send = _nowhere if unheard else lambda data: sendto(data, target)
         if not self._watched:
             self._discard()
-        self._watch(self.receive_carefully)
+        self._watch_carefully()
 
     def _settle(self, peer: Address) -> None:
         try:
@@ -292,31 +286,29 @@ class UdpWire:
         self.peer = peer
         self._latch = None
         self.send = self._rtp.send
-        self._watch(self._rtp.recv_into)
+        self._watch()
         now = self._wires.clock.monotonic()
         self._wires.trace.add(now, Action.RTP_LATCHED, peer=peer[0], port=peer[1])
 
-    def _watch(self, receiver: Callable[[memoryview], int] | None) -> None:
-        descriptor = self._rtp.fileno()
-        wires = self._wires
-        if receiver is None:
-            if self._watched:
-                wires.rtp.unregister(descriptor)
-                del wires.receivers[descriptor], wires.rows[descriptor]
-                del wires.descriptors[self.row]
-            self._watched = False
-            return
-        wires.receivers[descriptor] = receiver
-        if not self._watched:
-            wires.rows[descriptor] = self.row
-            wires.descriptors[self.row] = descriptor
-            wires.rtp.register(descriptor, select.EPOLLIN)
-            self._watched = True
-            try:
-                # The first request only switches the kernel's stamps on.
-                fcntl.ioctl(descriptor, SIOCGSTAMP, bytearray(16), True)
-            except OSError:
-                wires.counts["unstamped"] += 1
+    def _watch(self) -> None:
+        self._watched = True
+        if self._wires.ring is None:
+            self._wires.plain.watch(self.row, self._rtp.fileno(), self._rtp.recv_into)
+        else:
+            self._wires.plain.unwatch(self.row)
+            self._wires.ring.watch(self.row, self._rtp)
+
+    def _watch_carefully(self) -> None:
+        self._watched = True
+        if self._wires.ring is not None:
+            self._wires.ring.unwatch(self.row)
+        self._wires.plain.watch(self.row, self._rtp.fileno(), self.receive_carefully)
+
+    def _unwatch(self) -> None:
+        self._watched = False
+        self._wires.plain.unwatch(self.row)
+        if self._wires.ring is not None:
+            self._wires.ring.unwatch(self.row)
 
     def _discard(self) -> None:
         for _ in range(MAX_DISCARDED):
@@ -348,3 +340,4 @@ def _disconnect(connected: socket.socket) -> None:
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_NO_ROWS: Rows = np.empty(0, np.int64)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from telephony.media.datagrams import MAX_PASSES, WIDTH, Batch
 from telephony.media.terms import Address, Terms
-from telephony.media.wires import Batch
 from telephony.rtp.packet import Packet
 
 
@@ -64,23 +64,33 @@ class MemoryWires:
     def __init__(self) -> None:
         self.wires: dict[int, MemoryWire] = {}
         self.stamps: dict[int, float] = {}
+        self.unsent = 0
 
     def open(self, row: int, host: str, changed: Callable[[], None]) -> MemoryWire:
         wire = self.wires[row] = MemoryWire(row, host, changed)
         return wire
 
-    def receive(self, batch: Batch) -> int:
-        before = len(batch.lanes)
-        for row, wire in self.wires.items():
-            if wire.inbox and batch.room:
-                data = wire.inbox.popleft()[: batch.matrix.shape[1]]
-                batch.views[len(batch.lanes)][: len(data)] = data
-                batch.lanes.append(row)
-                batch.sizes.append(len(data))
-        return len(batch.lanes) - before
+    def receive(self, tick: int) -> list[Batch]:
+        batches = []
+        for _ in range(MAX_PASSES):
+            waiting = [(row, w.inbox.popleft()) for row, w in self.wires.items() if w.inbox]
+            if not waiting:
+                break
+            rows = np.array([row for row, _ in waiting], np.int64)
+            sizes = np.array([min(len(data), WIDTH) for _, data in waiting], np.int32)
+            matrix = np.zeros((len(waiting), WIDTH), np.uint8)
+            for line, (_, data) in zip(matrix, waiting, strict=True):
+                line[: len(data)] = np.frombuffer(data[:WIDTH], np.uint8)
+            stamps = np.array([self.stamps.get(row, np.nan) for row, _ in waiting], np.float64)
+            batches.append(Batch(rows, sizes, matrix, stamps))
+        return batches
 
-    def arrivals(self, rows: Iterable[int]) -> npt.NDArray[np.float64]:
-        return np.array([self.stamps.get(row, np.nan) for row in rows], np.float64)
+    def send(self, rows: npt.NDArray[np.int64], packets: npt.NDArray[np.uint8], size: int) -> None:
+        for row in rows.tolist():
+            try:
+                self.wires[row].send(packets[row, :size])
+            except OSError:
+                self.unsent += 1
 
     def receive_rtcp(self) -> list[tuple[int, bytes]]:
         return [(r, w.rtcp_inbox.popleft()) for r, w in self.wires.items() if w.rtcp_inbox]

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from telephony.media.intake import MAX_PASSES
+from telephony.media.datagrams import MAX_PASSES
 from telephony.media.jitter import SLOTS
 from telephony.rtp.packet import Packet
 

@@ -1,0 +1,224 @@
+"""All settled RTP sockets of a bank through io_uring: two system calls a tick.
+
+A multishot ``recvmsg`` a socket puts each datagram, with the kernel's arrival time, into a buffer
+that the kernel chooses; sends are an array of orders of which only failures are reported.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import numpy as np
+
+from telephony.base.clock import Clock
+from telephony.media.columns import Codes, Flags, Rows
+from telephony.media.datagrams import Batch
+from telephony.media.uring import (
+    BUFFER_SELECT,
+    HAS_BUFFER,
+    HAS_MORE,
+    MULTISHOT,
+    OP_ASYNC_CANCEL,
+    OP_RECVMSG,
+    OP_SEND,
+    SKIP_SUCCESS,
+    SQE,
+    Buffers,
+    Ring,
+)
+
+SO_TIMESTAMPNS = 35
+_HEAD, _CONTROL = 16, 32
+"""Octets before the datagram: struct io_uring_recvmsg_out, then room for one SCM_TIMESTAMPNS."""
+_SECONDS = (_HEAD + 16) // 8
+"""Word of the timespec: behind the control message's header."""
+_START = _HEAD + _CONTROL
+_STRIDE = 704
+"""Octets of a buffer: the above and ``WIDTH``, in whole cache lines."""
+SPARE = 256
+MOST_OF_A_LANE = 32
+"""Datagrams of one lane that are looked at in a tick, the newest: over half a second of a stream.
+More is a flood, and no lane may keep the others waiting."""
+_SEND, _CANCEL = np.uint64(1 << 62), np.uint64(1 << 63)
+"""Bits of ``user_data``; a receive has the socket's generation in bits 32 to 61 and its row."""
+
+
+class RingSockets:
+    """Connected sockets, by row.
+
+    Raises:
+        OSError: this kernel, or whoever forbids it, does not let us. ``EpollSockets`` does then.
+    """
+
+    def __init__(self, clock: Clock, lanes: int) -> None:
+        """``lanes``: most there can be."""
+        self.unsent = 0
+        self.refused = 0
+        self.flooded = 0
+        """Datagrams dropped because their lane had more than enough in a tick."""
+        self._clock = clock
+        most = 1 << min(15, (2 * lanes + SPARE - 1).bit_length())
+        self._ring = Ring(4096, 2 * most)
+        self._buffers = Buffers(self._ring, most, _STRIDE)
+        self._message = np.zeros(7, np.uint64)
+        # struct msghdr: no name, no vector, room for control data.
+        self._message[5] = _CONTROL
+        self._descriptors = np.full(lanes, -1, np.int32)
+        self._generation = np.zeros(lanes, np.int64)
+        self._idle: list[int] = []
+        self._count = self._armed = 0
+        self._roster = np.zeros(0, SQE)
+        self._roster_rows: Rows | None = None
+        self._prove()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def has(self, rows: Rows) -> Flags:
+        """Which rows' sockets are here."""
+        return np.asarray(self._descriptors[rows] >= 0)
+
+    def watch(self, row: int, sock: socket.socket) -> None:
+        """Receive from a connected socket, and send through it."""
+        self.unwatch(row)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self._descriptors[row] = sock.fileno()
+        self._generation[row] = (self._generation[row] + 1) & 0x3FFFFFFF
+        self._count += 1
+        self._buffers.provide(2 * self._count + SPARE)
+        self._idle.append(row)
+
+    def unwatch(self, row: int) -> None:
+        """No longer; the kernel lets go of the socket before this returns."""
+        if self._descriptors[row] < 0:
+            return
+        order = np.zeros(1, SQE)
+        order["opcode"], order["fd"] = OP_ASYNC_CANCEL, -1
+        order["address"] = self._name(row)
+        order["user_data"] = _CANCEL
+        self._ring.submit(order)
+        self._ring.work(2 * self._buffers.given)
+        self._descriptors[row] = -1
+        self._generation[row] = (self._generation[row] + 1) & 0x3FFFFFFF
+        self._count -= 1
+
+    def receive(self) -> list[Batch]:
+        """What came in since the last call."""
+        if self._idle:
+            self._arm()
+        if not self._count:
+            return []
+        self._ring.work(2 * self._buffers.given)
+        results = self._ring.results()
+        kind = results["user_data"]
+        failed_sends = (kind & _SEND) != 0
+        if failed_sends.any():
+            self.unsent += int(failed_sends.sum())
+        received = results[(kind & (_SEND | _CANCEL)) == 0]
+        rows = (received["user_data"] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        current = (received["user_data"] >> np.uint64(32)).astype(np.int64) == self._generation[
+            rows
+        ]
+        ended = np.flatnonzero(current & (received["flags"] & HAS_MORE == 0))
+        if ended.size:
+            self._rest(rows[ended], received["result"][ended])
+        filled = (received["flags"] & HAS_BUFFER) != 0
+        ids = (received["flags"] >> 16).astype(np.int64)
+        wanted = current & filled & (received["result"] >= _START)
+        if not wanted.all():
+            self._buffers.give_back(ids[filled & ~wanted])
+        batch = self._copy(rows[wanted], ids[wanted], received["result"][wanted])
+        return [batch] if batch.rows.size else []
+
+    def send(self, rows: Rows, packets: Codes, size: int) -> None:
+        """The first ``size`` octets of ``packets[row]`` for each of ``rows``, all sockets of here.
+
+        The same array object again means the same sockets and packets again.
+        """
+        if rows is not self._roster_rows:
+            self._roster_rows = rows
+            self._roster = orders = np.zeros(rows.size, SQE)
+            orders["opcode"], orders["flags"] = OP_SEND, SKIP_SUCCESS
+            orders["fd"] = self._descriptors[rows]
+            orders["address"] = packets.ctypes.data + rows * packets.strides[0]
+            orders["length"] = size
+            # A full socket must fail: later the packet's memory holds another one.
+            orders["op_flags"] = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+            orders["user_data"] = _SEND
+        self._ring.submit(self._roster)
+
+    def close(self) -> None:
+        """After the last socket."""
+        self._ring.close()
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _name(self, row: int) -> int:
+        return int(self._generation[row]) << 32 | row
+
+    def _arm(self) -> None:
+        rows = np.array([row for row in self._idle if self._descriptors[row] >= 0], np.int64)
+        self._idle = []
+        rows = np.unique(rows)
+        orders = np.zeros(rows.size, SQE)
+        orders["opcode"], orders["flags"], orders["ioprio"] = OP_RECVMSG, BUFFER_SELECT, MULTISHOT
+        orders["fd"] = self._descriptors[rows]
+        orders["address"] = self._message.ctypes.data
+        orders["length"] = 1
+        orders["user_data"] = (self._generation[rows] << 32) | rows
+        self._ring.submit(orders)
+
+    def _rest(self, rows: Rows, results: Rows) -> None:
+        """Receives that ended: they begin again with the next tick."""
+        self._idle += rows.tolist()
+        self.refused += int((results == -errno.ECONNREFUSED).sum())
+
+    def _copy(self, rows: Rows, ids: Rows, results: Rows) -> Batch:
+        pool = self._buffers.pool
+        sizes = (results - _START).astype(np.int32)
+        width = int(sizes.max(initial=12))
+        matrix = pool[ids, _START : _START + max(width, 12)]
+        heads = pool[ids, :_START].view(np.int64)
+        self._buffers.give_back(ids)
+        offset = self._clock.now().timestamp() - self._clock.monotonic()
+        arrived = heads[:, _SECONDS] + heads[:, _SECONDS + 1] * 1e-9 - offset
+        # The upper half of the first word is the length of the control data.
+        arrived[heads[:, 0] >> 32 < _CONTROL] = np.nan
+        batch = Batch(rows, sizes, matrix, arrived)
+        if rows.size > MOST_OF_A_LANE and np.bincount(rows).max() > MOST_OF_A_LANE:
+            return self._without_floods(batch)
+        return batch
+
+    def _without_floods(self, batch: Batch) -> Batch:
+        order = np.argsort(batch.rows[::-1], kind="stable")
+        ranked = batch.rows[::-1][order]
+        rank = np.arange(ranked.size) - np.searchsorted(ranked, ranked)
+        kept = np.zeros(ranked.size, np.bool_)
+        kept[ranked.size - 1 - order] = rank < MOST_OF_A_LANE
+        self.flooded += int((~kept).sum())
+        return Batch(batch.rows[kept], batch.sizes[kept], batch.matrix[kept], batch.arrived[kept])
+
+    def _prove(self) -> None:
+        """One datagram to ourselves: an old or a crippled io_uring is found out now."""
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+        ):
+            for each in (one, other):
+                each.bind(("127.0.0.1", 0))
+            one.connect(other.getsockname())
+            other.connect(one.getsockname())
+            self.watch(0, one)
+            self.receive()
+            packet = np.frombuffer(b"is it there?", np.uint8)[None]
+            other.send(packet.tobytes())
+            found = self.receive()
+            self.send(np.zeros(1, np.int64), packet, packet.shape[1])
+            other.setblocking(False)
+            echoed = other.recv(64)
+            self.unwatch(0)
+            self._roster_rows = None
+        if not found or found[0].matrix.tobytes() != packet.tobytes() or echoed != packet.tobytes():
+            self._ring.close()
+            raise OSError(errno.ENOSYS, "io_uring is there and does not do what it should")
