@@ -10,33 +10,43 @@ Every lane has, after each tick, one row of these columns (read them as arrays, 
 * ``activity.voiced_ms`` int64 so far; ``quiet_ms`` int64 since the last voiced frame
 * ``activity.first_voice_at`` float64, monotonic seconds, infinite before
 * ``keys.key``           int8, index of the key that sounds in the band, -1 for none
+* ``tones.shape``        int8, kind of tone in the last 40 ms, ``progress.NOTHING`` to ``STEADY``,
+  settled over two ticks; ``tones.hertz`` float64, frequency of the one tone in it, 0 for none.
+  Both are kept only while a lane is watched (``watch``): looking at spectra costs more.
 
 Keys are looked for on lanes that did not agree on telephone-event and only there: a gateway that
 sends both would have every key twice.
 
-Nothing here calls anybody: what was found waits for ``take_keys``.
+Nothing here calls anybody: what was found waits for ``take_keys`` and ``take_tones``.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from telephony.audio import dtmf
+from telephony.audio import dtmf, progress
 from telephony.audio.level import amplitude
 from telephony.media.activity import Activity
-from telephony.media.columns import Columns, Flags, Samples
+from telephony.media.columns import Columns, Counts, Flags, Floats, Samples
 from telephony.media.config import FRAME
 from telephony.media.detect_keys import KeyTones
+from telephony.media.detect_tones import Found, LineTones
+
+LEAST_TONE_DBM0 = -45.0
+"""Softest tone of the network; T.30 §4.2 wants a fax at -43 dBm0 heard."""
 
 _FAINT = FRAME * amplitude(dtmf.LEAST_DBM0) ** 2 / 4
 """Energy of a frame in which no key can begin: half of what its softest tone has."""
+_SOFT = FRAME * amplitude(LEAST_TONE_DBM0) ** 2 / 2
 
 
 class Ears(Columns):
     """Which lanes are listened to for what."""
 
-    LAYOUT = {"keys": (np.bool_, (), False)}
+    LAYOUT = {"keys": (np.bool_, (), False), "tones": (np.int64, (), 0)}
     keys: Flags
+    tones: Counts
+    """Ticks for which tones are still looked for."""
 
 
 class Detectors:
@@ -45,26 +55,45 @@ class Detectors:
     def __init__(self, capacity: int) -> None:
         self.activity = Activity(capacity)
         self.keys = KeyTones(capacity)
+        self.tones = LineTones(capacity)
         self.ears = Ears(capacity)
         self._found_keys: list[tuple[int, str]] = []
-        self._allocate(capacity)
+        self._wide, self._before = _frames(capacity), _frames(capacity)
 
     def hear(self, voice: Samples, now: float) -> None:
         """20 ms of every lane, int16 (lanes, 160) at 8 kHz; ``now`` in monotonic seconds."""
         count = voice.shape[0]
+        # The frame before stays where it was: windows of tones reach back into it.
+        self._wide, self._before = self._before, self._wide
         wide = self._wide[:count]
         np.copyto(wide, voice)
         halves = wide.reshape(-1, dtmf.HALF)
         energies = np.vecdot(halves, halves)
         energy = energies[0::2] + energies[1::2]
         self.activity.hear(energy, now)
-        rows = np.flatnonzero(self.ears.keys[:count])
-        if rows.size:
-            if rows.size < count:
-                halves = wide[rows].reshape(-1, dtmf.HALF)
-                energies = energies.reshape(-1, 2)[rows].reshape(-1)
-            loud = energy[rows] > _FAINT
-            self._found_keys += self.keys.hear(rows, halves, energies, loud)
+        self._hear_keys(wide, energies, energy)
+        self._hear_tones(energy, now)
+
+    def _hear_keys(self, wide: Floats, energies: Floats, energy: Floats) -> None:
+        rows = np.flatnonzero(self.ears.keys[: energy.size])
+        if not rows.size:
+            return
+        if rows.size < energy.size:
+            wide, energies = wide[rows], energies.reshape(-1, 2)[rows].reshape(-1)
+        halves = wide.reshape(-1, dtmf.HALF)
+        self._found_keys += self.keys.hear(rows, halves, energies, energy[rows] > _FAINT)
+
+    def _hear_tones(self, energy: Floats, now: float) -> None:
+        rows = np.flatnonzero(self.ears.tones[: energy.size])
+        if not rows.size:
+            return
+        self.ears.tones[rows] -= 1
+        loud = energy[rows] > _SOFT
+        heard = rows[loud]
+        windows = np.empty((heard.size, progress.SPAN))
+        windows[:, :FRAME], windows[:, FRAME:] = self._before[heard], self._wide[heard]
+        activity = self.activity
+        self.tones.hear(rows, loud, windows, activity.level[rows], activity.voiced[rows], now)
 
     def listen_for_keys(self, row: int, wanted: bool) -> None:
         """Whether keys on this lane come in the sound."""
@@ -72,21 +101,36 @@ class Detectors:
             self.keys.clear(row)
         self.ears.keys[row] = wanted
 
+    def watch(self, row: int, ticks: int) -> None:
+        """Look for tones of the network and of machines for so long, at least."""
+        if not self.ears.tones[row]:
+            self.tones.clear(row)
+        self.ears.tones[row] = max(ticks, int(self.ears.tones[row]))
+
     def take_keys(self) -> list[tuple[int, str]]:
         """Keys that the last tick recognized, as (row, key)."""
         found, self._found_keys = self._found_keys, []
         return found
 
+    def take_tones(self) -> list[Found]:
+        """Tones that the last tick recognized."""
+        return self.tones.take()
+
     def clear(self, row: int) -> None:
         """The lane is closed."""
-        for part in (self.activity, self.keys, self.ears):
+        for part in (self.activity, self.keys, self.tones, self.ears):
             part.clear(row)
+        self._wide[row] = 0
 
     def grow(self, capacity: int) -> None:
         """Room for so many lanes."""
-        for part in (self.activity, self.keys, self.ears):
+        for part in (self.activity, self.keys, self.tones, self.ears):
             part.grow(capacity)
-        self._allocate(capacity)
+        self._wide, self._before = (
+            np.concatenate((part, _frames(capacity - part.shape[0])))
+            for part in (self._wide, self._before)
+        )
 
-    def _allocate(self, capacity: int) -> None:
-        self._wide = np.zeros((capacity, FRAME))
+
+def _frames(count: int) -> Floats:
+    return np.zeros((count, FRAME))
