@@ -133,6 +133,8 @@ class Bank:
             NO_TYPE if terms.dtmf_payload_type is None else terms.dtmf_payload_type
         )
         self.detectors.listen_for_keys(row, hears and terms.dtmf_payload_type is None)
+        if hears:
+            self.detectors.watch(row, round(self.config.tone_seconds * 1000 / TICK_MS))
         if before is None:
             streams.report_due[row] = now + self.reports.interval() / 2
         elif before.law != terms.law or before.remote != terms.remote or not hears:
@@ -315,6 +317,8 @@ class Bank:
         self.detectors.hear(voice, now)
         for row, key in self.detectors.take_keys():
             self._pressed(row, key)
+        for found in self.detectors.take_tones():
+            self._later(partial(self._lanes[found.row].on_tone, found.kind.value))
 
     def _pressed(self, row: int, digit: str) -> None:
         self._later(partial(self._lanes[row].on_digit, digit, 0))

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 class Lane:
     """Implements ``calls.ports.Media``; opened by the engine, started by whoever negotiated.
 
-    ``on_digit(digit, duration_ms)`` is called at the first packet of a key (its duration is not
-    known then: 0), ``on_timeout()`` once when the far end has been silent for too long. All
+    ``on_digit(digit, duration_ms)`` is called at the first packet of a key, or when one was
+    recognized in the sound (its duration is not known then: 0), ``on_timeout()`` once when the far
+    end has been silent for too long, ``on_tone(kind)`` when a tone of ``audio.progress.Tone`` was
+    recognized. All
     callbacks come on the loop's thread, never from within a call of a method, save ``done`` of
     sounds, which ``stop`` and ``close`` call before they return.
     """
@@ -29,6 +31,7 @@ class Lane:
         self.row = row
         self.on_digit: Callable[[str, int], None] = lambda digit, duration_ms: None
         self.on_timeout: Callable[[], None] = lambda: None
+        self.on_tone: Callable[[str], None] = lambda kind: None
         self._bank = bank
         self._wire = wire
         self._closed: MediaQuality | None = None
