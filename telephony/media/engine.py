@@ -13,8 +13,9 @@ from telephony.base.errors import Busy
 from telephony.base.trace import Trace
 from telephony.media.bank import Bank
 from telephony.media.config import TICK_MS, MediaConfig
+from telephony.media.contract import Part
 from telephony.media.lane import Lane
-from telephony.media.ports import PortPairs
+from telephony.media.ports import PortPairs, PortSource
 from telephony.media.ring import RingSockets
 from telephony.media.seats import Seat
 from telephony.media.stats import TickStats
@@ -39,13 +40,20 @@ class Engine:
     """
 
     def __init__(
-        self, config: MediaConfig, clock: Clock, *, rng: random.Random, trace: Trace | None = None
+        self,
+        config: MediaConfig,
+        clock: Clock,
+        *,
+        rng: random.Random,
+        trace: Trace | None = None,
+        ports: PortSource | None = None,
     ) -> None:
+        """``ports``: where sockets come from; without it they are bound in ``config.ports``."""
         self.config = config
         self.stats = TickStats()
         self._clock = clock
         self._wires = UdpWires(
-            PortPairs(config.ports, config.drain_seconds, rng),
+            ports or PortPairs(config.ports, config.drain_seconds, rng),
             clock,
             trace or Trace(),
             ring=_ring(config, clock),
@@ -66,8 +74,14 @@ class Engine:
         """Lanes open now."""
         return self._bank.count
 
-    def open(self, host: str | None = None) -> Lane:
+    def parts(self) -> list[Part]:
+        """See ``media.contract``: this process alone."""
+        return [Part("0", self._loop is not None, self.lanes, self.stats)]
+
+    def open(self, host: str | None = None, *, call: str = "") -> Lane:
         """A lane with a pair of ports on ``host`` (numeric, IPv4 or IPv6; None: the configured).
+
+        All lanes of this engine are in one place, whatever their ``call``.
 
         Raises:
             Busy: every lane, port pair or file descriptor is taken.

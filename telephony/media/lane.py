@@ -31,6 +31,7 @@ class Lane:
         self.row = row
         self.on_digit: Callable[[str, int], None] = lambda digit, duration_ms: None
         self.on_timeout: Callable[[], None] = lambda: None
+        self.on_lost: Callable[[], None] = lambda: None
         self.on_tone: Callable[[str], None] = lambda kind: None
         self._bank = bank
         self._wire = wire
@@ -128,6 +129,10 @@ class Lane:
         if self._closed is None:
             self._closed = self._bank.close(self.row)
         return self._closed
+
+    def end(self, done: Callable[[MediaQuality], None]) -> None:
+        """``close``, as ``media.contract`` has it; ``done`` before this returns."""
+        done(self.close())
 
     # -- calls.ports.Media ----------------------------------------------------------------------
 

@@ -6,12 +6,21 @@ import errno
 import random
 import socket
 from collections import deque
+from typing import Protocol
 
 from telephony.base.errors import Busy, MediaFailed
 from telephony.media.terms import Address
 
 RECEIVE_BUFFER = 128 * 1024
 """Octets the kernel may hold for a lane: over a second of a stream, and no more of a flood."""
+
+
+class PortSource(Protocol):
+    """Where the lanes' sockets come from."""
+
+    def take(self, host: str, now: float) -> tuple[socket.socket, socket.socket]: ...
+
+    def give_back(self, port: int, now: float) -> None: ...
 
 
 class PortPairs:

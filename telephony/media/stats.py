@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 BOUNDS_MS = (
     0.25,
@@ -44,6 +44,13 @@ class Histogram:
         if ms > self.max_ms:
             self.max_ms = ms
 
+    def merge(self, other: Histogram) -> None:
+        """Count what the other counted as well."""
+        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+        self.sum_ms += other.sum_ms
+        self.max_ms = max(self.max_ms, other.max_ms)
+
     def percentile(self, share: float) -> float:
         """The value that ``share`` (0 to 1) of all are at most, interpolated in its bucket."""
         wanted, seen = share * self.total, 0
@@ -79,6 +86,15 @@ class TickStats:
             self.late += 1
         self.duration.add(duration * 1000)
         self.lateness.add(late_ms)
+
+    def merge(self, other: TickStats) -> None:
+        """Count what another engine counted as well."""
+        for one in fields(self):
+            mine, theirs = getattr(self, one.name), getattr(other, one.name)
+            if isinstance(mine, Histogram):
+                mine.merge(theirs)
+            else:
+                setattr(self, one.name, mine + theirs)
 
     def figures(self) -> dict[str, float]:
         """Plain numbers for ``/metrics`` and the benchmarks; times in milliseconds."""

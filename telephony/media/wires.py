@@ -19,7 +19,7 @@ from telephony.base.trace import Action, Trace
 from telephony.media.columns import Codes, Rows
 from telephony.media.datagrams import Batch, EpollSockets, Send
 from telephony.media.latch import Latch, Verdict, canonical, is_ambiguous
-from telephony.media.ports import PortPairs
+from telephony.media.ports import PortSource
 from telephony.media.ring import RingSockets
 from telephony.media.terms import Address, Terms
 
@@ -84,7 +84,7 @@ class UdpWires:
 
     def __init__(
         self,
-        ports: PortPairs,
+        ports: PortSource,
         clock: Clock,
         trace: Trace,
         probation: int = 3,
