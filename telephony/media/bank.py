@@ -127,6 +127,7 @@ class Bank:
         streams.timed_out[row] = False
         streams.hears[row] = hears
         streams.sends[row] = terms.can_send and terms.remote is not None
+        self.mixer.hold(row, not streams.sends[row])
         streams.law[row] = terms.law
         streams.voice_type[row] = terms.payload_type
         streams.event_type[row] = (
@@ -151,7 +152,7 @@ class Bank:
         lane = self._lanes[row]
         self.playback.stop(row)
         self.recordings.finish(row)
-        self.mixer.leave(row)
+        self.mixer.forget(row)
         quality = self.quality(row)
         if self._terms.pop(row, None) is not None:
             lane.wire.send_rtcp(self._report(row, self._clock.monotonic(), bye=True))
@@ -181,7 +182,7 @@ class Bank:
         for row, (held, place) in list(self._seated.items()):
             if held is seat:
                 seat.open = False
-                self.mixer.leave(row)
+                self.mixer.forget(row)
                 self.seats.give_back(place)
                 del self._seated[row]
         self._measure_height()

@@ -1,27 +1,63 @@
-"""Who hears whom: lanes in groups, each hearing all others of its group and never itself.
+"""Who hears whom: the gain matrix, stated as bridges, rooms with roles, mutes and holds.
 
-A bridge is a group of two. What a tick needs is worked out when a group changes, not in the tick.
+``Mixer`` keeps the statement. It becomes a ``Plan`` (desk.py) once after it has changed, however
+many changes there were, and each ``Desk`` (one a sample rate) carries that out tick by tick.
+
+=====================  =========================================================================
+edge, listener first   gain
+=====================  =========================================================================
+bridged lanes          1 both ways, whether or not either hears a prompt besides
+room, anybody          1 from each speaker and agent of the room but himself
+room, agent or coach   1 from each coach besides (whisper)
+from a muted lane      0
+from a lane on hold    0 in a room: its switch sends music. In a bridge 1: it may send music there
+prompt, hold music     as ``ducking.py`` has it where the lane is in company, else 1
+=====================  =========================================================================
+
+A gain that changes goes from its old value to the new one within one frame, without a step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
 import numpy as np
 
-from telephony.audio.mix import limit
+from telephony.calls.role import Role
 from telephony.media.columns import Flags, Rows, Samples
+from telephony.media.desk import NOBODY, Desk, Lines, Plan
 
-_NOBODY: Rows = np.empty(0, np.int64)
+_ALONE = -1
+
+
+@dataclass(slots=True)
+class _Room:
+    """Members and what they are; the parts of the plan that its last change made."""
+
+    members: dict[int, Role] = field(default_factory=dict)
+    stale: bool = True
+    pairs: tuple[Rows, Rows] = (NOBODY, NOBODY)
+    open: tuple[Rows, Rows, Rows] = (NOBODY, NOBODY, NOBODY)
+    asides: tuple[Rows, Rows, Rows] = (NOBODY, NOBODY, NOBODY)
 
 
 class Mixer:
-    """Groups by name; a lane is in one at most."""
+    """Bridges and rooms; a lane is in one at most. ``version`` rises with each change of plan."""
 
     def __init__(self) -> None:
-        self._members: dict[str, set[int]] = {}
-        self._group: dict[int, str] = {}
-        self._changed = False
-        self._to = self._from = _NOBODY
-        self._room_rows = self._room_of = self._starts = _NOBODY
+        self.version = 0
+        self._peer: Rows = np.full(16, _ALONE, np.int64)
+        self._rooms: dict[str, _Room] = {}
+        self._room: dict[int, str] = {}
+        self._muted: set[int] = set()
+        self._held: set[int] = set()
+        self._plan: Plan | None = Plan()
+        self._changed: set[int] = set()
+        self._gone: set[int] = set()
+        self._desk = Desk()
+
+    # -- statements -----------------------------------------------------------------------------
 
     def bridge(self, first: int, second: int) -> None:
         """Two lanes hear each other and nobody else."""
@@ -29,81 +65,178 @@ class Mixer:
             return
         self.leave(first)
         self.leave(second)
-        name = f"bridge {first} {second}"
-        self._join(first, name)
-        self._join(second, name)
+        height = max(first, second) + 1
+        if height > self._peer.size:
+            self._peer = np.concatenate([self._peer, np.full(height, _ALONE, np.int64)])
+        self._peer[first], self._peer[second] = second, first
+        self._touch((first, second))
 
-    def enter(self, row: int, name: str) -> None:
-        """A lane joins a room."""
-        name = f"room {name}"
-        if self._group.get(row) != name:
+    def enter(self, row: int, name: str, role: Role = Role.SPEAKER) -> None:
+        """A lane joins a room, or takes another role in it."""
+        room = self._rooms.get(name)
+        if room is not None and room.members.get(row) is role:
+            return
+        if self._room.get(row) != name:
             self.leave(row)
-            self._join(row, name)
+            room = self._rooms.setdefault(name, _Room())
+            self._room[row] = name
+        assert room is not None
+        room.members[row] = role
+        self._touch_room(room)
 
     def leave(self, row: int) -> None:
         """A lane hears nobody and is heard by nobody; the other one of a bridge as well."""
-        name = self._group.pop(row, None)
-        if name is None:
-            return
-        self._changed = True
-        members = self._members[name]
-        members.discard(row)
-        if name.startswith("bridge "):
-            for other in members:
-                del self._group[other]
-            members.clear()
-        if not members:
-            del self._members[name]
+        name = self._room.pop(row, None)
+        if name is not None:
+            room = self._rooms[name]
+            self._touch_room(room)
+            del room.members[row]
+            if not room.members:
+                del self._rooms[name]
+        peer = self.peer(row)
+        if peer is not None:
+            self._peer[row] = self._peer[peer] = _ALONE
+            self._touch((row, peer))
+
+    def forget(self, row: int) -> None:
+        """The lane is closed: its voice is gone, and its row may be another's at once."""
+        self.leave(row)
+        self._muted.discard(row)
+        self._held.discard(row)
+        self._touch(())
+        self._changed.discard(row)
+        self._gone.add(row)
+
+    def mute(self, row: int, on: bool) -> None:
+        """Whether a lane is heard by nobody, wherever it is, until it is said again."""
+        if on is not (row in self._muted):
+            (self._muted.add if on else self._muted.discard)(row)
+            self._touch_company(row)
+
+    def hold(self, row: int, on: bool) -> None:
+        """Whether a lane's far end does not listen: it has put us on hold."""
+        if on is not (row in self._held):
+            (self._held.add if on else self._held.discard)(row)
+            self._touch_company(row)
+
+    # -- questions ------------------------------------------------------------------------------
 
     def is_in(self, row: int, name: str) -> bool:
         """Whether a lane is in this room."""
-        return self._group.get(row) == f"room {name}"
+        return self._room.get(row) == name
+
+    def peer(self, row: int) -> int | None:
+        """The other lane of a bridge."""
+        if row >= self._peer.size or self._peer[row] == _ALONE:
+            return None
+        return int(self._peer[row])
 
     def group(self, row: int) -> frozenset[int]:
-        """Whom a lane hears."""
-        members = self._members.get(self._group.get(row, ""), set())
-        return frozenset(members - {row})
+        """Whom a lane hears: its row of the matrix where it is 1."""
+        plan = self.plan()
+        found = set(plan.of[plan.to == row].tolist())
+        for lines in (plan.open, plan.asides):
+            for line in lines.line[lines.listeners == row].tolist():
+                found |= set(np.split(lines.sayers, lines.starts[1:])[line].tolist())
+        return frozenset(found - {row})
+
+    def waiting(self) -> Rows:
+        """Lanes bridged to one that does not listen: they hear hold music."""
+        peers = (self.peer(row) for row in self._held)
+        return np.array(sorted(row for row in peers if row is not None), np.int64)
+
+    # -- the tick -------------------------------------------------------------------------------
 
     def mix(self, voice: Samples, out: Samples, sounding: Flags) -> None:
-        """Add to ``out`` (lanes, 160), which holds the prompts, what each lane hears of the others.
+        """The narrow-band desk: see ``Desk.mix``."""
+        self._desk.follow(self)
+        self._desk.mix(voice, out, sounding)
 
-        ``voice`` is what each lane says; both int16. Lanes that hear somebody are marked in
-        ``sounding``. Sums are limited, never wrapped.
-        """
-        if self._changed:
-            self._work_out()
-        if self._to.size:
-            heard = out[self._to].astype(np.int32) + voice[self._from]
-            out[self._to] = limit(heard)
-            sounding[self._to] = True
-        if self._room_rows.size:
-            said = voice[self._room_rows].astype(np.int32)
-            everybody = np.add.reduceat(said, self._starts, axis=0)
-            heard = everybody[self._room_of] - said + out[self._room_rows]
-            out[self._room_rows] = limit(heard)
-            sounding[self._room_rows] = True
+    def plan(self) -> Plan:
+        """What stands, worked out when it was changed since."""
+        if self._plan is None:
+            self._plan = self._work_out()
+        return self._plan
 
-    def _join(self, row: int, name: str) -> None:
-        self._members.setdefault(name, set()).add(row)
-        self._group[row] = name
-        self._changed = True
+    def changes(self) -> tuple[Rows, Rows]:
+        """Rows that hear somebody else than by the plan before, and rows given back; sorted."""
+        return np.array(sorted(self._changed), np.int64), np.array(sorted(self._gone), np.int64)
 
-    def _work_out(self) -> None:
-        pairs: list[tuple[int, ...]] = []
-        rows: list[int] = []
-        of: list[int] = []
-        starts: list[int] = []
-        for members in self._members.values():
-            ordered = sorted(members)
-            if len(ordered) == 2:
-                pairs += [(ordered[0], ordered[1]), (ordered[1], ordered[0])]
-            elif len(ordered) > 2:
-                of += [len(starts)] * len(ordered)
-                starts.append(len(rows))
-                rows += ordered
-        table = np.array(pairs, np.int64).reshape(-1, 2)
-        self._to, self._from = table[:, 0], table[:, 1]
-        self._room_rows = np.array(rows, np.int64)
-        self._room_of = np.array(of, np.int64)
-        self._starts = np.array(starts, np.int64)
-        self._changed = False
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _touch(self, listeners: Iterable[int]) -> None:
+        if self._plan is not None:
+            self._plan = None
+            self._changed, self._gone = set(), set()
+            self.version += 1
+        self._changed.update(listeners)
+
+    def _touch_room(self, room: _Room) -> None:
+        room.stale = True
+        self._touch(room.members)
+
+    def _touch_company(self, row: int) -> None:
+        name, peer = self._room.get(row), self.peer(row)
+        if name is not None:
+            self._touch_room(self._rooms[name])
+        elif peer is not None:
+            self._touch((peer,))
+
+    def _work_out(self) -> Plan:
+        to = np.flatnonzero(self._peer != _ALONE)
+        of = self._peer[to]
+        silent = np.isin(of, sorted(self._muted)) if self._muted else np.zeros(of.size, np.bool_)
+        for room in self._rooms.values():
+            if room.stale:
+                self._arrange(room)
+        rooms = self._rooms.values()
+        return Plan(
+            np.concatenate([to[~silent], *(room.pairs[0] for room in rooms)]),
+            np.concatenate([of[~silent], *(room.pairs[1] for room in rooms)]),
+            _join([room.open for room in rooms if room.open[1].size]),
+            _join([room.asides for room in rooms if room.asides[1].size]),
+        )
+
+    def _arrange(self, room: _Room) -> None:
+        room.stale = False
+        heard = {
+            row: role
+            for row, role in sorted(room.members.items())
+            if row not in self._muted and row not in self._held
+        }
+        said = [row for row, role in heard.items() if role in (Role.SPEAKER, Role.AGENT)]
+        sayers, ears, own = _line(said, room.members)
+        room.open, room.pairs = (sayers, ears, own), (NOBODY, NOBODY)
+        # Where each hears one voice there is nothing to sum: a room of two is a bridge.
+        if len(said) == 1 or (len(said) == 2 and np.array_equal(sayers, ears)):
+            room.pairs = ears, np.where(own < 0, sayers[0], sayers[-1 - own])
+            room.open = (NOBODY, NOBODY, NOBODY)
+        whispered = [row for row, role in heard.items() if role is Role.COACH]
+        aside = [row for row, role in room.members.items() if role in (Role.AGENT, Role.COACH)]
+        room.asides = _line(whispered, aside)
+
+
+def _line(sayers: list[int], listeners: Iterable[int]) -> tuple[Rows, Rows, Rows]:
+    """Sayers, those listeners who hear somebody else, and their own places among the sayers."""
+    place = {row: at for at, row in enumerate(sayers)}
+    ears = [row for row in sorted(listeners) if len(sayers) > (row in place)]
+    own = [place.get(row, -1) for row in ears]
+    return np.array(sayers, np.int64), np.array(ears, np.int64), np.array(own, np.int64)
+
+
+def _join(lines: list[tuple[Rows, Rows, Rows]]) -> Lines:
+    if not lines:
+        return Lines()
+    sizes = np.array([sayers.size for sayers, _, _ in lines])
+    starts = np.cumsum(sizes) - sizes
+    own = [
+        np.where(own < 0, own, own + start)
+        for (_, _, own), start in zip(lines, starts, strict=True)
+    ]
+    return Lines(
+        np.concatenate([sayers for sayers, _, _ in lines]),
+        starts,
+        np.concatenate([listeners for _, listeners, _ in lines]),
+        np.repeat(np.arange(len(lines)), [listeners.size for _, listeners, _ in lines]),
+        np.concatenate(own),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from telephony.audio import goertzel, level, mix, pcm, tones
+from telephony.audio import goertzel, level, pcm, tones
 
 
 def test_a_full_scale_sine_is_three_below_overload_and_3_14_above_dbm0() -> None:
@@ -32,13 +32,6 @@ def test_pauses_do_not_count_as_speech() -> None:
 @pytest.mark.parametrize("wanted", [-40.0, -20.0, -10.0, 0.0])
 def test_a_sine_has_the_level_asked_for(wanted: float) -> None:
     assert level.dbm0(tones.sine(1000, 1000, wanted)) == pytest.approx(wanted, abs=0.1)
-
-
-def test_a_mix_is_limited_and_each_hears_the_others() -> None:
-    voices = np.array([[30000, 1, -30000], [30000, 2, -30000], [5, 3, 5]], np.int16)
-    assert mix.mix(voices).tolist() == [32767, 6, -32768]
-    minus = mix.mix_minus(voices)
-    assert minus.tolist() == [[30005, 5, -29995], [30005, 4, -29995], [32767, 3, -32768]]
 
 
 def test_fades_leave_no_step_at_the_edges() -> None:
