@@ -44,6 +44,8 @@ class MediaLane(Media, Guest, Protocol):
     """A key and its duration in ms."""
     on_timeout: Callable[[], None]
     """The far end has been silent for too long."""
+    on_tone: Callable[[str], None]
+    """A tone of the network or of a machine; see ``media.lane.Lane``."""
     on_lost: Callable[[], None]
     """The engine died under the lane. Every ``done`` was called or follows; ``end`` it."""
 

@@ -1,0 +1,1 @@
+"""Media engines in processes of their own, beside the loop that signals."""

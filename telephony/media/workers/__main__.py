@@ -1,0 +1,34 @@
+"""``python -m telephony.media.workers DESCRIPTOR``: started by the service and by nobody else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+
+# Before anything imports numpy: its threads would only take the tick's core away.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import uvloop
+
+from telephony.media.workers.child import Child
+
+
+async def serve(end: socket.socket) -> None:
+    """A worker's life."""
+    await Child(end).run()
+
+
+def main() -> None:
+    """Serve on the descriptor that is named on the command line."""
+    # Both reach every process of a terminal or a service manager's group. When a worker ends, its
+    # starter says, by word or by its own end: calls drain first.
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
+    with socket.socket(fileno=int(sys.argv[1])) as end:
+        uvloop.run(serve(end))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,423 @@
+"""One worker as the service sees it: its process, its lanes, and what it owes answers to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+
+from telephony.base.clock import Clock
+from telephony.base.errors import Busy
+from telephony.base.trace import Action, Trace
+from telephony.calls.ports import Played, Recorded, Sound
+from telephony.media.config import MediaConfig
+from telephony.media.salvage import salvage
+from telephony.media.stats import TickStats
+from telephony.media.workers.lane import RemoteLane
+from telephony.media.workers.meetings import TRUNK_HOST, Meetings
+from telephony.media.workers.messages import (
+    FACTS,
+    ORDERS,
+    PIECE,
+    WATCHES,
+    Message,
+    Ref,
+    is_done,
+)
+from telephony.media.workers.pipe import Pipe
+from telephony.media.workers.sounds import Sounds
+
+log = structlog.get_logger("telephony.media.worker")
+
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+"""For the worker's last recordings."""
+DEAF_SECONDS = 10.0
+"""Without a word for so long, a worker is stuck: its calls are dead already."""
+WATCH_SECONDS = 1.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
+"""Seconds before a dead worker is followed by another; doubled while none lives for a minute."""
+SETTLED_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Ticket:
+    """A callback that the worker owes a result."""
+
+    lane: RemoteLane
+    kind: Ref
+    done: Callable[[Any], None]
+    total_ms: int = 0
+    path: Path = Path()
+
+
+class House(Protocol):
+    """What a worker needs of the engine it is part of."""
+
+    worker_config: MediaConfig
+    clock: Clock
+    trace: Trace
+    sounds: Sounds
+    meetings: Meetings
+    log_level: str
+    log_form: str
+
+    def lane(self, worker: Worker, host: str, meetings: Meetings | None) -> RemoteLane:
+        """A lane in this worker. Raises Busy, MediaFailed."""
+        ...
+
+    def freed(self, lane: RemoteLane) -> None:
+        """A lane's ports are closed."""
+        ...
+
+
+class Worker:
+    """Started once, restarted after each death until it is stopped."""
+
+    def __init__(self, name: str, house: House) -> None:
+        self.name = name
+        self.alive = False
+        self.restarts = 0
+        self.lanes: dict[int, RemoteLane] = {}
+        self.stats = TickStats()
+        """Of the process that lives now."""
+        self.past = TickStats()
+        """Of those before it."""
+        self._house = house
+        self._pipe: Pipe | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ready: asyncio.Future[None] | None = None
+        self._known: set[int] = set()
+        self._tickets: dict[int, Ticket] = {}
+        self._last = 0
+        self._heard = 0.0
+        self._suspect = False
+        self._born = 0.0
+        self._pause = FIRST_PAUSE
+        self._stopping = False
+        self._quit = asyncio.Event()
+        self._launched = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.TimerHandle | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that lives now."""
+        return None if self._process is None else self._process.pid
+
+    # -- life -----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Raises OSError or TimeoutError: it did not come up."""
+        await self._launch()
+        self._keep_watch()
+
+    async def stop(self) -> None:
+        """Let it close every lane and finish every recording; kill it where it does not."""
+        self._stopping = True
+        self._quit.set()
+        if self._watch is not None:
+            self._watch.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        pipe, process = self._pipe, self._process
+        if process is None or pipe is None:
+            return
+        pipe.send(ORDERS.encode(ORDERS.row("stop")))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(process.wait, STOP_SECONDS)
+        process.kill()
+        while self._pipe is not None:
+            # Its last words lie in the pipe; then comes its end.
+            await asyncio.sleep(0.005)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _launch(self) -> None:
+        self._launched = False
+        ours, theirs = socket.socketpair()
+        words = [sys.executable, "-m", "telephony.media.workers", str(theirs.fileno())]
+
+        def begin() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+            )
+
+        try:
+            # A fork of a large process stops whoever asks for it.
+            process = self._process = await asyncio.to_thread(begin)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._known.clear()
+        self._heard = self._born = self._house.clock.monotonic()
+        self._suspect = False
+        self._launched = True
+        self._ready = asyncio.get_running_loop().create_future()
+        self._pipe = Pipe(ours, FACTS, self._take, self._gone)
+        house = self._house
+        self._send("begin", house.worker_config, house.log_level, house.log_form)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._ready
+        except BaseException:
+            process.kill()
+            raise
+        self.alive = True
+        log.info("media.worker_ready", worker=self.name, pid=self.pid)
+
+    def _gone(self) -> None:
+        """The pipe has ended, and with it every call of the worker."""
+        self.alive = False
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            pipe.close()
+        process, self._process = self._process, None
+        if process is not None:
+            self._spawn(self._bury(process), "bury")
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(OSError("the media worker ended while it started"))
+        self.past.merge(self.stats)
+        self.stats = TickStats()
+        lanes, tickets = list(self.lanes.values()), list(self._tickets.values())
+        self.lanes.clear()
+        self._tickets.clear()
+        if not self._stopping:
+            log.error("media.worker_died", worker=self.name, lanes=len(lanes))
+        for lane in lanes:
+            self._house.freed(lane)
+        self._house.meetings.lost(self)
+        for ticket in tickets:
+            self._settle(ticket)
+        for lane in lanes:
+            if not lane.closed:
+                _guarded(lane.on_lost)
+        if not self._stopping:
+            self._spawn(self._restart(), "restart")
+
+    async def _bury(self, process: subprocess.Popen[bytes]) -> None:
+        process.kill()
+        await asyncio.to_thread(process.wait)
+
+    async def _restart(self) -> None:
+        if self._house.clock.monotonic() - self._born > SETTLED_SECONDS:
+            self._pause = FIRST_PAUSE
+        while True:
+            pause, self._pause = self._pause, min(LONGEST_PAUSE, 2 * self._pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._quit.wait(), pause)
+            if self._stopping:
+                return
+            self.restarts += 1
+            try:
+                await self._launch()
+            except (OSError, TimeoutError) as error:
+                log.error("media.worker_not_started", worker=self.name, error=str(error))
+                if not self._launched:
+                    continue
+                # It was killed, or is dead: its end begins the next attempt.
+            return
+
+    def _keep_watch(self) -> None:
+        """A worker that says nothing is stuck. Twice: it may be we who were."""
+        loop = asyncio.get_running_loop()
+        self._watch = loop.call_later(WATCH_SECONDS, self._keep_watch)
+        if not self.alive:
+            return
+        silent = self._house.clock.monotonic() - self._heard > DEAF_SECONDS
+        if silent and self._suspect and self._process is not None:
+            log.error("media.worker_stuck", worker=self.name)
+            self._process.kill()
+        self._suspect = silent
+
+    # -- orders ---------------------------------------------------------------------------------
+
+    def open(
+        self, number: int, rtp: socket.socket, rtcp: socket.socket, meetings: Meetings | None
+    ) -> RemoteLane:
+        """Hand over two bound sockets. Raises Busy: the worker is not there."""
+        pipe = self._pipe
+        if pipe is None:
+            rtp.close()
+            rtcp.close()
+            raise Busy("the media worker is not running", retry_after=1)
+        host, port = rtp.getsockname()[:2]
+        lane = RemoteLane(self, number, (str(host), int(port)), meetings)
+        self.lanes[number] = lane
+        message = ORDERS.encode(ORDERS.row("open"), number, host, port)
+        pipe.send(message, (rtp.detach(), rtcp.detach()))
+        return lane
+
+    def order(self, lane: RemoteLane, name: str, given: dict[str, Any]) -> None:
+        """Send an order of ``LANE_ORDERS``; its callback is called once, whatever happens."""
+        row = ORDERS.row(name, of_lane=True)
+        if self._pipe is None or lane.number not in self.lanes:
+            self.refuse(lane, name, given)
+            return
+        values = []
+        for key, kind in row.fields.items():
+            value = given[key]
+            if kind is Ref.SOUND:
+                value = self._teach(value)
+                if value is None:
+                    self.refuse(lane, name, given)
+                    return
+            elif kind is Ref.LANE:
+                value = value.number
+            elif is_done(kind):
+                self._last += 1
+                self._tickets[self._last] = _ticket(lane, kind, value, given)
+                if kind in WATCHES:
+                    lane.watches.append(self._last)
+                value = self._last
+            values.append(value)
+        self._pipe.send(ORDERS.encode(row, lane.number, *values))
+
+    def refuse(self, lane: RemoteLane, name: str, given: dict[str, Any]) -> None:
+        """Nobody takes the order: what waits for its result has it now."""
+        for key, kind in ORDERS.row(name, of_lane=True).fields.items():
+            if kind is Ref.RECORDED:
+                given[key](
+                    Recorded(given["path"], 0, 0, "failed", "the leg has no engine any more")
+                )
+            elif is_done(kind):
+                self._settle(_ticket(lane, kind, given[key], given))
+
+    def forget(self, number: int) -> None:
+        """A sound is wanted no more."""
+        if number in self._known:
+            self._known.discard(number)
+            self._send("forget", number)
+
+    # -- what meetings need: see meetings.Site --------------------------------------------------
+
+    def trunk(self) -> RemoteLane:
+        return self._house.lane(self, TRUNK_HOST, None)
+
+    def enter(self, lane: RemoteLane, group: str) -> None:
+        self.order(lane, "enter", {"group": group})
+
+    def leave(self, lane: RemoteLane, group: str) -> None:
+        self.order(lane, "leave_group", {"group": group})
+
+    def pair(self, one: RemoteLane, two: RemoteLane) -> None:
+        self.order(one, "bridge", {"other": two})
+
+    # -- facts ----------------------------------------------------------------------------------
+
+    def _take(self, message: Message) -> None:
+        self._heard = self._house.clock.monotonic()
+        name, values = message.row.name, message.values
+        if message.row.of_lane:
+            self._tell(name.removeprefix("lane "), message.lane, values)
+            return
+        match name:
+            case "played" | "recorded" | "counted" | "answer" | "greeting":
+                ticket = self._tickets.pop(values[0], None)
+                if ticket is not None:
+                    self._answer(ticket, values[1])
+            case "refused":
+                ticket = self._tickets.pop(values[0], None)
+                if ticket is not None:
+                    self._settle(ticket)
+            case "quality":
+                if (lane := self.lanes.get(values[0])) is not None:
+                    lane.told = values[1]
+            case "stats":
+                self.stats = values[1]
+            case "traced":
+                now = self._house.clock.monotonic()
+                self._house.trace.add(now, Action(values[0]), **values[1])
+            case "ready":
+                if self._ready is not None and not self._ready.done():
+                    self._ready.set_result(None)
+
+    def _tell(self, name: str, number: int, values: tuple[Any, ...]) -> None:
+        lane = self.lanes.get(number)
+        if lane is None or lane.closed:
+            return
+        if name == "on_lost":
+            del self.lanes[number]
+            self._house.freed(lane)
+        _guarded(partial(getattr(lane, name), *values))
+
+    def _answer(self, ticket: Ticket, result: Any) -> None:
+        if ticket.kind is Ref.COUNTED:
+            ticket.lane.told = result
+            if self.lanes.pop(ticket.lane.number, None) is not None:
+                self._house.freed(ticket.lane)
+            self._drop_watches(ticket.lane)
+        _guarded(partial(ticket.done, result))
+
+    def _drop_watches(self, lane: RemoteLane) -> None:
+        """What is never called when a leg ends first."""
+        for number in lane.watches:
+            self._tickets.pop(number, None)
+        lane.watches.clear()
+
+    def _settle(self, ticket: Ticket) -> None:
+        """The result that is left when no worker gives one."""
+        match ticket.kind:
+            case Ref.PLAYED:
+                self._answer(ticket, Played(0, ticket.total_ms, False, None))
+            case Ref.RECORDED:
+                self._spawn(self._salvage(ticket), "salvage")
+            case Ref.COUNTED:
+                self._answer(ticket, ticket.lane.told)
+
+    async def _salvage(self, ticket: Ticket) -> None:
+        """What the dead worker wrote is what the caller said."""
+        found = await asyncio.to_thread(salvage, ticket.path)
+        self._answer(ticket, found)
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _teach(self, sound: Sound) -> int | None:
+        """The sound's number, sent before it is first used; None where it cannot be."""
+        number = self._house.sounds.number(sound)
+        if number is None or number in self._known:
+            return number
+        assert self._pipe is not None
+        self._known.add(number)
+        view, row = memoryview(sound.pcm), ORDERS.row("sound")
+        for at in range(0, max(1, len(view)), PIECE):
+            piece = view[at : at + PIECE]
+            last = at + PIECE >= len(view)
+            self._pipe.send(ORDERS.encode(row, number, sound.rate, last, tail=piece))
+        return number
+
+    def _send(self, name: str, *values: Any) -> None:
+        if self._pipe is not None:
+            self._pipe.send(ORDERS.encode(ORDERS.row(name), *values))
+
+    def _spawn(self, work: Any, name: str) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _ticket(lane: RemoteLane, kind: Ref, done: Callable[[Any], None], given: Any) -> Ticket:
+    sound = given.get("sound")
+    total = sound.duration_ms if isinstance(sound, Sound) else 0
+    return Ticket(lane, kind, done, total, given.get("path", Path()))
+
+
+def _guarded(callback: Callable[[], object]) -> None:
+    try:
+        callback()
+    except Exception:
+        # One call's fault must not keep the others from being told.
+        log.exception("media.fact_failed")
