@@ -34,8 +34,9 @@ NO_KEY = -1
 
 LEAST_DBM0 = -36.0
 """Softest tone of a pair: -25 dBm0 less 8 dB of twist, and what a window may miss of it."""
-TWIST_DB = (-10.0, 6.0)
-"""High over low group. -8 to +4 dB must be taken (Q.24, Bellcore); 2 dB are for the estimate."""
+TWIST_DB = (-13.0, 9.0)
+"""High over low group in half frames that may be a key's: what leaks from one tone to the other
+changes it by up to 5 dB. Whole keys are judged by narrower limits."""
 SHARE = 0.6
 """Part of a half frame's energy that a pair has at least: more would lose tones 1.5 % off."""
 
@@ -130,13 +131,24 @@ def turns(key: Indices) -> tuple[Complexes, Complexes]:
     return _TURN[key // 4], _TURN[4 + key % 4]
 
 
-def offsets(key: Indices, low: Complexes, high: Complexes) -> Floats:
-    """Larger relative frequency error (n,) of the two tones.
+def errors(low: Complexes, high: Complexes) -> tuple[Floats, Floats]:
+    """How many Hz the tones are off, from sums (n,) of ``now · conj(before) · turn``.
 
-    ``low`` and ``high`` are sums of ``now · conj(before) · turn``. Errors over 50 Hz come back
-    as others; the window has lost those tones by then.
+    Errors over 50 Hz come back as others; the window has lost those tones by then.
     """
     hertz = RATE / HALF / (2 * np.pi)
-    wrong_low = np.abs(np.angle(low)) * hertz / _FREQUENCY[key // 4]
-    wrong_high = np.abs(np.angle(high)) * hertz / _FREQUENCY[4 + key % 4]
+    return np.angle(low) * hertz, np.angle(high) * hertz
+
+
+def offsets(key: Indices, low: Floats, high: Floats) -> Floats:
+    """The larger of two errors in Hz, each as a part of its key's frequency."""
+    wrong_low, wrong_high = (
+        np.abs(low) / _FREQUENCY[key // 4],
+        np.abs(high) / _FREQUENCY[4 + key % 4],
+    )
     return np.asarray(np.maximum(wrong_low, wrong_high))
+
+
+def seen(hertz: Floats) -> Floats:
+    """Part of a tone's power that a half frame sees where it is off by so much."""
+    return np.asarray(np.sinc(hertz * HALF / RATE) ** 2)

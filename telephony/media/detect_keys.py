@@ -12,7 +12,7 @@ import numpy.typing as npt
 from telephony.audio import dtmf
 from telephony.media.columns import Columns, Flags, Floats, Rows
 
-LEAST_MS = 29.0
+LEAST_MS = 27.0
 """Shortest key: 40 ms must be taken, of which up to 7 lie in a half frame of before; 23 refused."""
 MOST_GAP_MS = 30.0
 """Longest interruption of a key: 20 ms must be bridged, 40 ms must not (Q.24)."""
@@ -20,6 +20,11 @@ MOST_EARLY_GAP_MS = 15.0
 """The same before a key is recognized: two short bursts are no key."""
 MOST_OFFSET = 0.025
 """Largest error of a frequency: 1.5 % must be taken, 3.5 % refused."""
+TWIST = (10**-1.0, 10**0.6)
+"""High over low tone, power: -8 to +4 dB must be taken, and 2 dB are for the estimate."""
+STEADY = 0.9
+"""Softer of two neighbours over the louder where both lie within the key: the half frames in which
+it begins and ends mislead about everything but its length."""
 LEAST_SHARE = 0.85
 """Part of the energy of a key's whole half frames that its two tones have: 8 dB over all else."""
 
@@ -37,8 +42,9 @@ class KeyTones(Columns):
         "peak": (np.float64, (), 0.0),
         "gap": (np.float64, (), 0.0),
         "energy": (np.float64, (), 0.0),
-        "explained": (np.float64, (), 0.0),
-        "whole": (np.bool_, (), False),
+        "low_part": (np.float64, (), 0.0),
+        "high_part": (np.float64, (), 0.0),
+        "before": (np.float64, (), 0.0),
         "low": (np.complex128, (), 0.0),
         "high": (np.complex128, (), 0.0),
         "low_turn": (np.complex128, (), 0.0),
@@ -54,13 +60,13 @@ class KeyTones(Columns):
     gap: Floats
     """Milliseconds since it was heard last."""
     energy: Floats
-    """Of its whole half frames, and what of it the pair explains."""
-    explained: Floats
-    whole: Flags
-    """The half frame before was one of the key's."""
+    """Of its whole half frames together, and what of it the two tones seem to have."""
+    low_part: Floats
+    high_part: Floats
+    before: Floats
+    """Amplitude of the half frame before where it was one of the key's, else 0."""
     low: Complexes
     high: Complexes
-    """Amplitudes in the half frame before."""
     low_turn: Complexes
     high_turn: Complexes
 
@@ -102,16 +108,19 @@ class KeyTones(Columns):
             self._begin(rows[fresh], seen[fresh])
         key = self.key[rows].astype(np.int64)
         low, high = dtmf.amplitudes(products, key)
-        strength = np.sqrt(low.real**2 + low.imag**2 + high.real**2 + high.imag**2)
+        low_power, high_power = low.real**2 + low.imag**2, high.real**2 + high.imag**2
+        strength = np.sqrt(low_power + high_power)
         self._count(rows, strength, hit)
-        self._compare(rows, key, low, high, hit)
-        self.energy[rows] += hit * energy
-        self.explained[rows] += hit * (dtmf.HALF / 2) * strength * strength
-        self.whole[rows] = hit
-        self.low[rows], self.high[rows] = low, high
+        before = self.before[rows]
+        whole = hit & (np.minimum(strength, before) > STEADY * np.maximum(strength, before))
+        self.before[rows] = hit * strength
+        self._compare(rows, key, low, high, whole)
+        self.energy[rows] += whole * energy
+        self.low_part[rows] += whole * (dtmf.HALF / 2) * low_power
+        self.high_part[rows] += whole * (dtmf.HALF / 2) * high_power
         told = self.told[rows]
         self._release(rows, told)
-        due = np.flatnonzero(hit & ~told)
+        due = np.flatnonzero(~told)
         return self._recognized(rows[due], key[due]) if due.size else []
 
     def _begin(self, rows: Rows, keys: Rows) -> None:
@@ -126,12 +135,14 @@ class KeyTones(Columns):
         self.sum[rows] += np.minimum(strength, peak)
         self.gap[rows] = np.where(hit, 0.0, self.gap[rows] + (1.0 - part) * dtmf.HALF_MS)
 
-    def _compare(self, rows: Rows, key: Rows, low: Complexes, high: Complexes, hit: Flags) -> None:
+    def _compare(
+        self, rows: Rows, key: Rows, low: Complexes, high: Complexes, whole: Flags
+    ) -> None:
         """How far the phases turned since the half frame before, where both are the key's."""
-        both = hit & self.whole[rows]
         turn_low, turn_high = dtmf.turns(key)
-        self.low_turn[rows] += both * (low * np.conj(self.low[rows]) * turn_low)
-        self.high_turn[rows] += both * (high * np.conj(self.high[rows]) * turn_high)
+        self.low_turn[rows] += whole * (low * np.conj(self.low[rows]) * turn_low)
+        self.high_turn[rows] += whole * (high * np.conj(self.high[rows]) * turn_high)
+        self.low[rows], self.high[rows] = low, high
 
     def _release(self, rows: Rows, told: Flags) -> None:
         over = self.gap[rows] >= np.where(told, MOST_GAP_MS, MOST_EARLY_GAP_MS)
@@ -139,9 +150,13 @@ class KeyTones(Columns):
 
     def _recognized(self, rows: Rows, key: Rows) -> list[tuple[int, str]]:
         lasted = dtmf.HALF_MS * self.sum[rows] >= LEAST_MS * self.peak[rows]
-        steady = dtmf.offsets(key, self.low_turn[rows], self.high_turn[rows]) <= MOST_OFFSET
-        alone = self.explained[rows] >= LEAST_SHARE * self.energy[rows]
-        sure = lasted & steady & alone
+        low_error, high_error = dtmf.errors(self.low_turn[rows], self.high_turn[rows])
+        steady = dtmf.offsets(key, low_error, high_error) <= MOST_OFFSET
+        low = self.low_part[rows] / dtmf.seen(low_error)
+        high = self.high_part[rows] / dtmf.seen(high_error)
+        alone = low + high >= LEAST_SHARE * self.energy[rows]
+        level = (high > TWIST[0] * low) & (high < TWIST[1] * low)
+        sure = lasted & steady & alone & level
         self.told[rows[sure]] = True
         return [
             (row, dtmf.KEYS[index])
