@@ -23,11 +23,11 @@ import uvloop
 
 from bench import peers
 from bench.harness import Rows, arguments, cores, cpu_seconds, pinned
-from telephony.app import SystemClock
 from telephony.audio import tones
 from telephony.calls.ports import Played, Recorded, Sound
 from telephony.media.config import MediaConfig
 from telephony.media.engine import Engine
+from telephony.system import SystemClock
 
 PTIME = 0.02
 PACKET = 172

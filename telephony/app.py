@@ -316,6 +316,7 @@ def media_config(settings: Settings) -> MediaConfig:
     return MediaConfig(
         host=settings.sip_host,
         ports=settings.rtp_ports,
+        io=settings.media_io,
         first_packet_seconds=settings.media_timeout.first,
         silence_seconds=settings.media_timeout.later,
         max_lanes=2 * settings.max_calls,

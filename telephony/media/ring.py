@@ -37,6 +37,7 @@ _START = _HEAD + _CONTROL
 _STRIDE = 704
 """Octets of a buffer: the above and ``WIDTH``, in whole cache lines."""
 SPARE = 256
+ORDERS = 4096
 MOST_OF_A_LANE = 32
 """Datagrams of one lane that are looked at in a tick, the newest: over half a second of a stream.
 More is a flood, and no lane may keep the others waiting."""
@@ -59,7 +60,7 @@ class RingSockets:
         """Datagrams dropped because their lane had more than enough in a tick."""
         self._clock = clock
         most = 1 << min(15, (2 * lanes + SPARE - 1).bit_length())
-        self._ring = Ring(4096, 2 * most)
+        self._ring = Ring(ORDERS, max(ORDERS, 2 * most))
         self._buffers = Buffers(self._ring, most, _STRIDE)
         self._message = np.zeros(7, np.uint64)
         # struct msghdr: no name, no vector, room for control data.

@@ -132,6 +132,10 @@ class Ring:
         """End every order; the sockets of receives are let go."""
         os.close(self._fd)
         self._fd = -1
+        # A mapping holds a descriptor of its own, and is held by the arrays over it.
+        del self._submit_tail, self._complete_head, self._complete_tail, self._results, self._sqes
+        self._shared.close()
+        self._orders.close()
 
 
 class Buffers:

@@ -31,6 +31,8 @@ from telephony.rtp.packet import Packet
 from telephony.rtp.telephone_event import Event
 from telephony.testing.audio import heard, tone
 
+from .conftest import has_ring
+
 # Below the kernel's ephemeral ports, where other programs' sockets are found.
 PORTS = (30500, 30599)
 
@@ -92,15 +94,6 @@ class Net:
         self.wires.shut()
         for far in self.fars:
             far.socket.close()
-
-
-def has_ring() -> bool:
-    """Whether this kernel lets us: in a container it often does not, and epoll is all there is."""
-    try:
-        RingSockets(ManualClock(), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.fixture(params=["epoll", "io_uring"] if has_ring() else ["epoll"])
