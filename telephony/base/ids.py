@@ -42,6 +42,12 @@ def phone_identity(call: str, leg: int = 1) -> str:
     return f"phone-{call}" if leg == 1 else f"phone-{call}-{leg}"
 
 
+def call_of(identity: str) -> str:
+    """The call that a leg of this identity belongs to."""
+    # What follows a UUID's 36 characters is the leg's number.
+    return identity.removeprefix("phone-")[:36]
+
+
 def room_name(call: str) -> str:
     """The name of a call's own room."""
     return f"call-{call}"

@@ -7,7 +7,7 @@ from typing import Protocol
 from telephony.base.errors import Busy, Conflict, MediaFailed
 from telephony.calls.ports import Media
 from telephony.media.config import MediaConfig
-from telephony.media.lane import Lane
+from telephony.media.contract import Guest
 from telephony.media.seats import Seat
 
 
@@ -27,7 +27,7 @@ class LocalRooms:
         self._max_rooms = config.max_rooms
         self._max_members = config.max_room_members
         self._seating = seating
-        self._rooms: dict[str, dict[str, Lane | Seat]] = {}
+        self._rooms: dict[str, dict[str, Guest | Seat]] = {}
 
     def join(self, room: str, identity: str, media: Media) -> None:
         """A leg enters and hears everybody else; from a bridge or another room it goes.
@@ -37,7 +37,7 @@ class LocalRooms:
             Conflict: somebody else of this identity is in.
             MediaFailed: no lane of the engine.
         """
-        if not isinstance(media, Lane):
+        if not isinstance(media, Guest):
             raise MediaFailed("only lanes of the media engine enter a room of this process")
         if self._rooms.get(room, {}).get(identity) is not media:
             self._admit(room, identity)
@@ -64,7 +64,7 @@ class LocalRooms:
         if members is None:
             return
         member = members.pop(identity, None)
-        if isinstance(member, Lane):
+        if isinstance(member, Guest):
             member.leave_group(room)
         elif member is not None and self._seating is not None:
             self._seating.rise(member)
@@ -82,7 +82,7 @@ class LocalRooms:
                 raise Busy(f"all {self._max_rooms} rooms are taken")
             return
         present = members.get(identity)
-        if present is not None and not (isinstance(present, Lane) and present.closed):
+        if present is not None and not (isinstance(present, Guest) and present.closed):
             raise Conflict(f"{identity} is in the room")
         if present is None and len(members) >= self._max_members:
             raise Busy(f"the room is full with {self._max_members}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
@@ -39,6 +39,13 @@ def heard_text(text: str, heard_ms: int, total_ms: int) -> str:
     return text[: max(0, upto)].rstrip()
 
 
+@dataclass(slots=True)
+class Ending:
+    """Why what has been given to the player ends, where it does not end by itself."""
+
+    reason: str = "hangup"
+
+
 class Playout:
     """The queue of one leg. Sounds are made one ahead of what plays, so that none waits."""
 
@@ -52,7 +59,7 @@ class Playout:
         self._orders: deque[Play] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._making: Play | None = None
-        self._reason = "stopped"
+        self._ending = Ending()
         self._pause = 0.0
 
     def play(self, order: Play) -> None:
@@ -66,7 +73,8 @@ class Playout:
 
     def stop(self, reason: str) -> None:
         """Drop everything: what plays, what is being made, what waits, in that order."""
-        self._reason = reason
+        # The player may tell later how they ended, when the next prompt has begun already.
+        self._ending.reason, self._ending = reason, Ending()
         self._pause = PAUSE_SECONDS if reason == "barge_in" else 0.0
         self._player().stop()
         worker, self._worker = self._worker, None
@@ -93,8 +101,7 @@ class Playout:
             if sound is None:
                 self._report(order, Played(0, 0, True, None), "finished")
             else:
-                self._reason = "hangup"
-                done = partial(self._played, order)
+                done = partial(self._played, order, self._ending)
                 self._player().play(sound, done, loop=order.loop)
         self._worker = None
 
@@ -134,8 +141,8 @@ class Playout:
         )
         return sound
 
-    def _played(self, order: Play, played: Played) -> None:
-        self._report(order, played, "finished" if played.completed else self._reason)
+    def _played(self, order: Play, ending: Ending, played: Played) -> None:
+        self._report(order, played, "finished" if played.completed else ending.reason)
 
     def _report(self, order: Play, played: Played, reason: str) -> None:
         prompt = order.prompt

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from random import Random
 from typing import cast
@@ -43,8 +43,8 @@ from telephony.carriers.trunk.registrar import Registrar
 from telephony.carriers.trunk.registrations import Registrations, RegistrationStatus
 from telephony.carriers.trunk.saying import Place
 from telephony.carriers.trunk.targets import Silences, Wave, waves_of_phone, waves_of_trunk
-from telephony.carriers.trunk.voice import Digit, Voice
-from telephony.media.engine import Engine
+from telephony.carriers.trunk.voice import Owner, Voice
+from telephony.media.contract import MediaEngine
 from telephony.sip.agent import AgentConfig, UserAgent
 from telephony.sip.auth import DigestServer
 from telephony.sip.events import (
@@ -76,7 +76,7 @@ class TrunkCarrier:
         self,
         config: TrunkConfig,
         directory: Directory,
-        engine: Engine,
+        engine: MediaEngine,
         clock: Clock,
         rng: Random,
         trace: Trace,
@@ -201,7 +201,7 @@ class TrunkCarrier:
         deadline = self._clock.monotonic() + self._config.drain
         while self._clock.monotonic() < deadline:
             await asyncio.sleep(FLUSH_SECONDS)
-            if not line.board.sessions() and not self._registrations_leaving():
+            if not line.board.sessions() and not self._legs and not self._registrations_leaving():
                 break
         await line.driver.close()
         self._line = None
@@ -210,7 +210,7 @@ class TrunkCarrier:
         """Why no call can be taken now."""
         if self._line is None or self._stopping:
             return "SIP is not listening"
-        return None
+        return self._engine.ready()
 
     # -- for the API and metrics ------------------------------------------------------------------
 
@@ -335,8 +335,7 @@ class TrunkCarrier:
         addresses: Addresses,
         peer: str,
         stranger: bool,
-        digit: Digit,
-        timeout: Callable[[], None],
+        owner: Owner,
     ) -> Voice:
         return Voice(
             self._engine,
@@ -346,8 +345,7 @@ class TrunkCarrier:
             stranger=stranger,
             session_id=self._rng.getrandbits(40),
             policy=sound_policy(peer, addresses.towards(peer), self._bound[1]),
-            digit=digit,
-            timeout=timeout,
+            owner=owner,
         )
 
     def _registrations_leaving(self) -> bool:

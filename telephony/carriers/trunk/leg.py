@@ -12,6 +12,7 @@ from dataclasses import replace
 import structlog
 
 from telephony.base.errors import MediaFailed
+from telephony.base.ids import call_of
 from telephony.calls.events import (
     DigitPressed,
     Event,
@@ -21,6 +22,7 @@ from telephony.calls.events import (
     LegHeld,
     LegRinging,
     LegUnheld,
+    MediaQuality,
 )
 from telephony.calls.outcome import Cause, Outcome, Status
 from telephony.calls.ports import DialRequest, Emit, Media, ReferResult
@@ -30,7 +32,7 @@ from telephony.carriers.trunk.dialing import Dialling, Invitation
 from telephony.carriers.trunk.line import Line, Timer
 from telephony.carriers.trunk.saying import Place, credentials_of, invitation, refer_target
 from telephony.carriers.trunk.targets import Target
-from telephony.carriers.trunk.voice import Voice
+from telephony.carriers.trunk.voice import Owner, Voice
 from telephony.sdp.model import SdpError
 from telephony.sdp.offer_answer import NotAcceptable
 from telephony.sip.agent import UserAgent
@@ -173,7 +175,7 @@ class TrunkLeg:
         # With a delayed offer the codec is known, and sound can flow, from the ACK on.
 
     def end(self, outcome: Outcome) -> None:
-        """Refuse, cancel or hang up; ``LegEnded`` with this outcome before it returns."""
+        """Refuse, cancel or hang up; ``LegEnded`` with this outcome follows."""
         if self._state is LegState.ENDED or self._ending:
             return
         # What the agent reports from here on is the echo of our own order.
@@ -425,7 +427,10 @@ class TrunkLeg:
         self._tell_hold()
 
     def _finish(self, outcome: Outcome) -> None:
-        """The one way out. Sound first, so that the count is whole; then the fact."""
+        """The one way out. Sound first, so that the count is whole; then the fact.
+
+        With the engine in this process both are over when this returns.
+        """
         if self._state is LegState.ENDED:
             return
         self._state = LegState.ENDED
@@ -433,21 +438,34 @@ class TrunkLeg:
             self._ringing.cancel()
         if self._refer is not None:
             self._refer_over(487)
-        quality = self._voice.close() if self._voice is not None else None
-        self._ended(self)
-        self._tell(
-            LegEnded(at=self._line.clock.now(), leg=self.id, outcome=outcome, quality=quality)
-        )
+        at = self._line.clock.now()
+
+        def counted(quality: MediaQuality | None) -> None:
+            self._ended(self)
+            self._tell(LegEnded(at=at, leg=self.id, outcome=outcome, quality=quality))
+
+        if self._voice is None:
+            counted(None)
+        else:
+            self._voice.close(counted)
 
     def _media_timeout(self) -> None:
         self.end(Outcome.media_timeout())
+
+    def _media_lost(self) -> None:
+        """The process of the leg's sound died: to the caller it is as if all of us had."""
+        self.end(Outcome.interrupted(was_active=self._state is LegState.ANSWERED))
 
     def _open_voice(self, peer: str) -> Voice:
         return self._line.voice(
             peer,
             self._place.stranger,
-            lambda digit, duration_ms: self._digit(digit, duration_ms, "rfc4733"),
-            self._media_timeout,
+            Owner(
+                digit=lambda digit, duration_ms: self._digit(digit, duration_ms, "rfc4733"),
+                timeout=self._media_timeout,
+                lost=self._media_lost,
+                call=lambda: call_of(self.id),
+            ),
         )
 
     def _order(self, method: Callable[..., bool], *args: object) -> bool:

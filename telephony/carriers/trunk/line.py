@@ -14,7 +14,7 @@ from telephony.carriers.trunk.board import Board
 from telephony.carriers.trunk.config import TrunkConfig
 from telephony.carriers.trunk.gateways import TrunkCaps
 from telephony.carriers.trunk.targets import Silences
-from telephony.carriers.trunk.voice import Digit, NoSound, Voice
+from telephony.carriers.trunk.voice import NoSound, Owner, Voice
 from telephony.sip.addresses import Destination
 from telephony.sip.agent import UserAgent
 from telephony.sip.events import SipEvent
@@ -56,8 +56,8 @@ class Line:
     hostport: Callable[[str], str]
     """Our host and port as a peer (a numeric host) is told it."""
     later: Callable[[float, Callable[[], None]], Timer]
-    voice: Callable[[str, bool, Digit, Callable[[], None]], Voice]
-    """A leg's sound: its peer, a key was heard, media timed out."""
+    voice: Callable[[str, bool, Owner], Voice]
+    """A leg's sound: its peer, whether that is a stranger, and the leg."""
     silence: Media = field(default_factory=NoSound)
     sessions: dict[str, SessionOwner] = field(default_factory=dict)
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from telephony.base.errors import Busy, MediaFailed
 from telephony.calls.events import MediaQuality
 from telephony.calls.ports import Media, Played, Recorded, Sound
-from telephony.media.engine import Engine
-from telephony.media.lane import Lane
+from telephony.media.contract import MediaEngine, MediaLane
 from telephony.sdp.address import AddressPolicy, classify
 from telephony.sdp.exchange import Exchange
 from telephony.sdp.model import SdpError
@@ -19,6 +18,20 @@ from telephony.sdp.offer_answer import LocalMedia, Negotiated, NotAcceptable, an
 
 Digit = Callable[[str, int], None]
 """A key and its duration in ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The leg a voice belongs to, as far as the voice knows it."""
+
+    digit: Digit
+    """A key was heard."""
+    timeout: Callable[[], None]
+    """Nothing was heard, for too long."""
+    lost: Callable[[], None]
+    """The engine died under the voice."""
+    call: Callable[[], str]
+    """The call's id: legs of one call are placed together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,7 @@ class Voice:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: MediaEngine,
         *,
         bind: str,
         advertised: str,
@@ -56,13 +69,11 @@ class Voice:
         stranger: bool,
         session_id: int,
         policy: AddressPolicy,
-        digit: Digit,
-        timeout: Callable[[], None],
+        owner: Owner,
     ) -> None:
         """``bind``: the address RTP is bound to; ``advertised``: the one our SDP names.
 
         ``peer``: the host that the signalling comes from; a ``stranger`` has not shown who he is.
-        ``digit``: a key was heard. ``timeout``: nothing was, for too long.
         """
         self._engine = engine
         self._bind = bind
@@ -71,9 +82,8 @@ class Voice:
         self._stranger = stranger
         self._session_id = session_id
         self._policy = policy
-        self._digit = digit
-        self._timeout = timeout
-        self._lane: Lane | None = None
+        self._owner: Owner | None = owner
+        self._lane: MediaLane | None = None
         self._exchange: Exchange | None = None
         self._first_offer = b""
         self._closed = False
@@ -136,26 +146,29 @@ class Voice:
         if self._exchange is not None:
             self._exchange.withdraw()
 
-    def close(self) -> MediaQuality | None:
-        """Give the lane back; what it counted, None where there was none."""
+    def close(self, done: Callable[[MediaQuality | None], None]) -> None:
+        """Give the lane back; ``done`` once with what it counted, None where there was none."""
         self._closed = True
-        if self._lane is None:
-            return None
-        quality = self._lane.close()
         # Leg, voice and lane hold each other by these: without them they are gone with the call.
-        self._lane.on_digit, self._lane.on_timeout = _unheeded, _nothing
-        self._digit, self._timeout = _unheeded, _nothing
-        return quality
+        self._owner = None
+        lane = self._lane
+        if lane is None:
+            done(None)
+            return
+        lane.on_digit, lane.on_timeout, lane.on_lost = _unheeded, _nothing, _nothing
+        lane.end(done)
 
     def _opened(self) -> Exchange:
         if self._exchange is None:
-            if self._closed:
+            owner = self._owner
+            if owner is None:
                 raise MediaFailed("the leg has ended")
             try:
-                lane = self._engine.open(self._bind)
+                lane = self._engine.open(self._bind, call=owner.call())
             except Busy as busy:
                 raise MediaFailed(busy.message) from busy
-            lane.on_digit, lane.on_timeout = self._digit, self._timeout
+            lane.on_digit, lane.on_timeout = owner.digit, owner.timeout
+            lane.on_lost = owner.lost
             self._lane = lane
             local = LocalMedia(
                 host=self._advertised, port=lane.local_address[1], session_id=self._session_id
