@@ -13,7 +13,8 @@ from functools import partial
 
 import numpy as np
 
-from telephony.audio import g711, tones
+from telephony.audio import g711, pcm, tones
+from telephony.audio.music import hold_music
 from telephony.base.clock import Clock
 from telephony.calls.events import MediaQuality
 from telephony.calls.ports import Played, Sound
@@ -30,6 +31,7 @@ from telephony.media.playback import Playback
 from telephony.media.recording import Recordings
 from telephony.media.reports import Received, Reports, Sent
 from telephony.media.seats import Seat, Seats
+from telephony.media.sounds import Sounds
 from telephony.media.sources import Sources
 from telephony.media.streams import NO_TYPE, Streams
 from telephony.media.terms import Terms
@@ -65,6 +67,12 @@ class Bank:
         self.rings = JitterRings(FIRST_LANES, config.depth_ms, config.max_depth_ms)
         self.keypads = Keypads()
         self.detectors = Detectors(FIRST_LANES)
+        music = config.hold_music
+        self.sounds = Sounds(
+            FIRST_LANES,
+            self.detectors.activity,
+            hold_music() if music is None else pcm.from_bytes(music.pcm),
+        )
         self.seats = Seats()
         self.reports = Reports(clock, rng, config.rtcp_seconds)
         self._clock = clock
@@ -87,7 +95,14 @@ class Bank:
             self._pressed,
         )
         self._outlet = Outlet(
-            FIRST_LANES, clock, wires, self.streams, self.playback, self.mixer, self.keypads
+            FIRST_LANES,
+            clock,
+            wires,
+            self.streams,
+            self.playback,
+            self.mixer,
+            self.sounds,
+            self.keypads,
         )
         self._allocate()
 
@@ -161,7 +176,14 @@ class Bank:
         self.reports.forget(row)
         self._intake.forget(row)
         self._outlet.forget(row)
-        for part in (self.streams, self.sources, self.rings, self.playback, self.detectors):
+        for part in (
+            self.streams,
+            self.sources,
+            self.rings,
+            self.playback,
+            self.detectors,
+            self.sounds,
+        ):
             part.clear(row)
         del self._lanes[row]
         self._measure_height()
@@ -336,7 +358,14 @@ class Bank:
 
     def _grow(self) -> None:
         self._capacity *= 2
-        for part in (self.streams, self.sources, self.rings, self.playback, self.detectors):
+        for part in (
+            self.streams,
+            self.sources,
+            self.rings,
+            self.playback,
+            self.detectors,
+            self.sounds,
+        ):
             part.grow(self._capacity)
         self._outlet.grow(self._capacity)
         self._allocate()

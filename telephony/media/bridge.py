@@ -1,4 +1,4 @@
-"""Who hears whom: the gain matrix, stated as bridges, rooms with roles, mutes and holds.
+"""Who hears whom: the gain matrix, stated as bridges, rooms with roles, and holds.
 
 ``Mixer`` keeps the statement. It becomes a ``Plan`` (desk.py) once after it has changed, however
 many changes there were, and each ``Desk`` (one a sample rate) carries that out tick by tick.
@@ -9,9 +9,9 @@ edge, listener first   gain
 bridged lanes          1 both ways, whether or not either hears a prompt besides
 room, anybody          1 from each speaker and agent of the room but himself
 room, agent or coach   1 from each coach besides (whisper)
-from a muted lane      0
-from a lane on hold    0 in a room: its switch sends music. In a bridge 1: it may send music there
-prompt, hold music     as ``ducking.py`` has it where the lane is in company, else 1
+room, from a listener  0 (listening in, muted)
+from a lane on hold    0 in a room, where its music would be for all; in a bridge 1
+prompt, hold music     as ``ducking.py`` and ``hold.py`` have it
 =====================  =========================================================================
 
 A gain that changes goes from its old value to the new one within one frame, without a step.
@@ -50,7 +50,6 @@ class Mixer:
         self._peer: Rows = np.full(16, _ALONE, np.int64)
         self._rooms: dict[str, _Room] = {}
         self._room: dict[int, str] = {}
-        self._muted: set[int] = set()
         self._held: set[int] = set()
         self._plan: Plan | None = Plan()
         self._changed: set[int] = set()
@@ -101,23 +100,20 @@ class Mixer:
     def forget(self, row: int) -> None:
         """The lane is closed: its voice is gone, and its row may be another's at once."""
         self.leave(row)
-        self._muted.discard(row)
         self._held.discard(row)
         self._touch(())
         self._changed.discard(row)
         self._gone.add(row)
 
-    def mute(self, row: int, on: bool) -> None:
-        """Whether a lane is heard by nobody, wherever it is, until it is said again."""
-        if on is not (row in self._muted):
-            (self._muted.add if on else self._muted.discard)(row)
-            self._touch_company(row)
-
     def hold(self, row: int, on: bool) -> None:
         """Whether a lane's far end does not listen: it has put us on hold."""
         if on is not (row in self._held):
             (self._held.add if on else self._held.discard)(row)
-            self._touch_company(row)
+            name = self._room.get(row)
+            if name is not None:
+                self._touch_room(self._rooms[name])
+            else:
+                self._touch(())
 
     # -- questions ------------------------------------------------------------------------------
 
@@ -139,11 +135,6 @@ class Mixer:
             for line in lines.line[lines.listeners == row].tolist():
                 found |= set(np.split(lines.sayers, lines.starts[1:])[line].tolist())
         return frozenset(found - {row})
-
-    def waiting(self) -> Rows:
-        """Lanes bridged to one that does not listen: they hear hold music."""
-        peers = (self.peer(row) for row in self._held)
-        return np.array(sorted(row for row in peers if row is not None), np.int64)
 
     # -- the tick -------------------------------------------------------------------------------
 
@@ -175,35 +166,25 @@ class Mixer:
         room.stale = True
         self._touch(room.members)
 
-    def _touch_company(self, row: int) -> None:
-        name, peer = self._room.get(row), self.peer(row)
-        if name is not None:
-            self._touch_room(self._rooms[name])
-        elif peer is not None:
-            self._touch((peer,))
-
     def _work_out(self) -> Plan:
         to = np.flatnonzero(self._peer != _ALONE)
         of = self._peer[to]
-        silent = np.isin(of, sorted(self._muted)) if self._muted else np.zeros(of.size, np.bool_)
         for room in self._rooms.values():
             if room.stale:
                 self._arrange(room)
         rooms = self._rooms.values()
+        peers = (self.peer(row) for row in self._held)
         return Plan(
-            np.concatenate([to[~silent], *(room.pairs[0] for room in rooms)]),
-            np.concatenate([of[~silent], *(room.pairs[1] for room in rooms)]),
+            np.concatenate([to, *(room.pairs[0] for room in rooms)]),
+            np.concatenate([of, *(room.pairs[1] for room in rooms)]),
             _join([room.open for room in rooms if room.open[1].size]),
             _join([room.asides for room in rooms if room.asides[1].size]),
+            np.array(sorted(row for row in peers if row is not None), np.int64),
         )
 
     def _arrange(self, room: _Room) -> None:
         room.stale = False
-        heard = {
-            row: role
-            for row, role in sorted(room.members.items())
-            if row not in self._muted and row not in self._held
-        }
+        heard = {row: role for row, role in sorted(room.members.items()) if row not in self._held}
         said = [row for row, role in heard.items() if role in (Role.SPEAKER, Role.AGENT)]
         sayers, ears, own = _line(said, room.members)
         room.open, room.pairs = (sayers, ears, own), (NOBODY, NOBODY)

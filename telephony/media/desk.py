@@ -68,12 +68,21 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who hears whom: ``to[i]`` hears ``of[i]``, then lines; asides are whispered on the side."""
+    """Who hears whom: ``to[i]`` hears ``of[i]``, then lines; asides are whispered on the side.
+
+    ``waiting`` are bridged to a lane that does not listen: they hear hold music.
+    """
 
     to: Rows = field(default_factory=lambda: NOBODY)
     of: Rows = field(default_factory=lambda: NOBODY)
     open: Lines = field(default_factory=Lines)
     asides: Lines = field(default_factory=Lines)
+    waiting: Rows = field(default_factory=lambda: NOBODY)
+
+    @property
+    def lonely(self) -> bool:
+        """Whether nobody hears anybody."""
+        return not (self.to.size or self.open.listeners.size or self.asides.listeners.size)
 
     @property
     def sources(self) -> Rows:
@@ -84,7 +93,11 @@ class Plan:
         """The same for these listeners only: flags (rows,)."""
         keep = wanted[self.to]
         return Plan(
-            self.to[keep], self.of[keep], self.open.toward(wanted), self.asides.toward(wanted)
+            self.to[keep],
+            self.of[keep],
+            self.open.toward(wanted),
+            self.asides.toward(wanted),
+            self.waiting[wanted[self.waiting]],
         )
 
     def company(self, speaking: Flags) -> Flags:

@@ -15,6 +15,7 @@ from telephony.media.config import FRAME
 from telephony.media.datagrams import Send
 from telephony.media.digits import Keypads
 from telephony.media.playback import Playback
+from telephony.media.sounds import Sounds
 from telephony.media.streams import Streams
 from telephony.media.wires import Wires
 from telephony.rtp.packet import HEADER_BYTES, write_headers
@@ -34,6 +35,7 @@ class Outlet:
         streams: Streams,
         playback: Playback,
         mixer: Mixer,
+        sounds: Sounds,
         keypads: Keypads,
     ) -> None:
         self.first_sent: dict[int, datetime] = {}
@@ -43,6 +45,7 @@ class Outlet:
         self._streams = streams
         self._playback = playback
         self._mixer = mixer
+        self._sounds = sounds
         self._keypads = keypads
         self._sends: dict[int, Callable[[], Send]] = {}
         self._roster: Rows = np.empty(0, np.int64)
@@ -84,8 +87,7 @@ class Outlet:
             free = free.copy()
             free[list(events)] = False
         rows, frames = self._playback.take(free)
-        heard[rows] = frames
-        sounding[rows] = True
+        self._sounds.lay(self._mixer.plan(), rows, frames, heard, sounding)
         self._mixer.mix(voice, heard, sounding)
         if events:
             heard[list(events)] = 0

@@ -1,0 +1,80 @@
+"""Hold music for lanes whose other party does not listen.
+
+A far end that holds us by re-INVITE hears nothing of the party it was bridged to, who would
+otherwise listen to silence and hang up. Where the holder sends music of its own (RFC 3264 §8.4
+lets it), ours makes way.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from telephony.audio.mix import Gains, limit, ramped
+from telephony.media.columns import Columns, Counts, Flags, Rows, Samples
+from telephony.media.desk import NOBODY
+from telephony.media.ducking import UNDER_SPEECH, approach
+
+RESUME = 75
+"""Ticks of silence from the holder after which ours plays: its music may have pauses."""
+
+
+class HoldMusic(Columns):
+    """``at`` is each lane's next frame of the loop, ``gain`` where it stood after the last tick.
+
+    ``quiet``: ticks since the holder sent sound; ``room``: the limiter's gain.
+    """
+
+    LAYOUT = {
+        "at": (np.int64, (), 0),
+        "gain": (np.float32, (), 0.0),
+        "room": (np.float32, (), 1.0),
+        "quiet": (np.int64, (), RESUME),
+    }
+    at: Counts
+    gain: Gains
+    room: Gains
+    quiet: Counts
+
+    def __init__(self, capacity: int, music: Samples, frame: int) -> None:
+        """``music``: int16 (samples,), played round and round in frames of ``frame``."""
+        super().__init__(capacity)
+        whole = max(1, music.size // frame)
+        self._frames = np.resize(music, (whole, frame))
+        self._waiting = self._audible = NOBODY
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody hears it."""
+        return not self._audible.size
+
+    def mix(self, waiting: Rows, sounds: Flags, heard: Samples, sounding: Flags) -> None:
+        """Add the music to ``heard`` (lanes, samples), which holds the prompts.
+
+        Args:
+            waiting: lanes that are to hear it; who no longer is fades out.
+            sounds: (lanes,) whether the lane's company sends sound, be it speech or music.
+            sounding: (lanes,) who hears a prompt; who hears music is marked besides.
+        """
+        if waiting is not self._waiting:
+            new = np.setdiff1d(waiting, self._waiting)
+            # From its beginning, at once: the party has just heard the other one say "hold on".
+            self.at[new], self.quiet[new] = 0, RESUME
+            self._waiting = waiting
+        rows = np.union1d(waiting, self._audible[self._audible < sounds.size])
+        mine = np.isin(rows, waiting)
+        quiet = np.where(sounds[rows], 0, np.minimum(self.quiet[rows] + 1, RESUME))
+        target = np.where(sounding[rows], UNDER_SPEECH, np.float32(1))
+        target = np.where(mine & (quiet >= RESUME), target, np.float32(0))
+        before = self.gain[rows]
+        after = approach(before, target.astype(np.float32))
+        self.gain[rows], self.quiet[rows] = after, quiet
+        audible = (before > 0) | (after > 0)
+        self._audible = rows = rows[audible]
+        if rows.size:
+            at = self.at[rows]
+            music = ramped(self._frames[at], before[audible], after[audible])
+            self.at[rows] = (at + 1) % self._frames.shape[0]
+            room = self.room[rows]
+            heard[rows] = limit(heard[rows].astype(np.int32) + music, room)
+            self.room[rows] = room
+            sounding[rows] = True
