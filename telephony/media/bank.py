@@ -13,8 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from telephony.audio import g711, pcm, tones
-from telephony.audio.music import hold_music
+from telephony.audio import g711, tones
 from telephony.base.clock import Clock
 from telephony.calls.events import MediaQuality
 from telephony.calls.ports import Played, Sound
@@ -67,12 +66,7 @@ class Bank:
         self.rings = JitterRings(FIRST_LANES, config.depth_ms, config.max_depth_ms)
         self.keypads = Keypads()
         self.detectors = Detectors(FIRST_LANES)
-        music = config.hold_music
-        self.sounds = Sounds(
-            FIRST_LANES,
-            self.detectors.activity,
-            hold_music() if music is None else pcm.from_bytes(music.pcm),
-        )
+        self.sounds = Sounds(FIRST_LANES, self.detectors.activity, config.hold_music)
         self.seats = Seats()
         self.reports = Reports(clock, rng, config.rtcp_seconds)
         self._clock = clock

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from telephony.audio import pcm
+from telephony.audio.music import hold_music
+from telephony.calls.ports import Sound
 from telephony.media.activity import Activity
 from telephony.media.columns import Flags, Rows, Samples
 from telephony.media.config import FRAME
@@ -16,11 +19,12 @@ SOUND_DBM0 = -50.0
 class Sounds:
     """A row a lane, grown and cleared as the bank's other parts are."""
 
-    def __init__(self, capacity: int, activity: Activity, music: Samples) -> None:
+    def __init__(self, capacity: int, activity: Activity, music: Sound | None) -> None:
         """``activity``: who speaks, brought up to date before; ``music``: a loop at 8 kHz."""
         self._activity = activity
         self._ducking = Ducking(capacity)
-        self._hold = HoldMusic(capacity, music, FRAME)
+        loop = hold_music() if music is None else pcm.from_bytes(music.pcm)
+        self._hold = HoldMusic(capacity, loop, FRAME)
 
     def grow(self, capacity: int) -> None:
         self._ducking.grow(capacity)
