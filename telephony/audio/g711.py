@@ -59,19 +59,30 @@ DECODE_TABLES: Samples = np.stack([_ulaw_decode_table(), _alaw_decode_table()])
 ENCODE_TABLES: Codes = np.stack([_ulaw_encode_table(), _alaw_encode_table()])
 """uint8 (2, 65536): code of each sample, indexed by the sample seen as uint16."""
 
-for _table in (DECODE_TABLES, ENCODE_TABLES):
+_PAIRS: npt.NDArray[np.int32] = np.ascontiguousarray(
+    DECODE_TABLES[:, np.arange(65536, dtype=np.uint16).view(np.uint8)]
+).view(np.int32)
+"""int32 (2, 65536): two samples of two codes, both pairs seen as one number."""
+
+for _table in (DECODE_TABLES, ENCODE_TABLES, _PAIRS):
     _table.flags.writeable = False
 
 
 def decode(law: int, codes: Codes, out: Samples | None = None) -> Samples:
     """int16 samples of uint8 ``codes`` of any shape; ``law`` is ``ULAW`` or ``ALAW``."""
-    # mode="clip" lets take write straight into ``out``; no uint8 is ever outside the table.
-    return np.take(DECODE_TABLES[law], codes, out=out, mode="clip")
+    # "wrap" lets take write straight into ``out``; no code is ever outside the table.
+    whole = codes.flags.c_contiguous and (out is None or out.flags.c_contiguous)
+    if whole and codes.ndim and not codes.shape[-1] % 2:
+        # Two codes at once are half the look-ups, in half the time.
+        pairs = None if out is None else out.view(np.int32)
+        found = np.take(_PAIRS[law], codes.view(np.uint16), out=pairs, mode="wrap")
+        return found.view(np.int16) if out is None else out
+    return np.take(DECODE_TABLES[law], codes, out=out, mode="wrap")
 
 
 def encode(law: int, samples: Samples, out: Codes | None = None) -> Codes:
     """uint8 codes of int16 ``samples`` of any shape; ``law`` is ``ULAW`` or ``ALAW``."""
-    return np.take(ENCODE_TABLES[law], samples.view(np.uint16), out=out, mode="clip")
+    return np.take(ENCODE_TABLES[law], samples.view(np.uint16), out=out, mode="wrap")
 
 
 def ulaw_decode(codes: Codes, out: Samples | None = None) -> Samples:

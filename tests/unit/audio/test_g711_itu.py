@@ -63,3 +63,17 @@ def test_any_shape_and_in_place() -> None:
 def test_silence_is_the_code_of_zero() -> None:
     for law, code in g711.SILENCE.items():
         assert g711.encode(law, np.zeros(1, np.int16))[0] == code
+
+
+@pytest.mark.parametrize("law", [g711.ULAW, g711.ALAW])
+def test_codes_are_decoded_alike_in_pairs_alone_and_with_gaps(law: int) -> None:
+    codes = np.random.default_rng(1).integers(0, 256, (64, 162)).astype(np.uint8)
+    expected = np.take(g711.DECODE_TABLES[law], codes)
+    assert np.array_equal(g711.decode(law, codes), expected)
+    for part in (np.s_[:, :161], np.s_[:, 1:], np.s_[:, ::2], np.s_[3], np.s_[3, :5], np.s_[3, 7]):
+        assert np.array_equal(g711.decode(law, codes[part]), expected[part])
+    whole, gaps = np.empty((64, 162), np.int16), np.empty((64, 324), np.int16)
+    assert g711.decode(law, codes, whole) is whole
+    g711.decode(law, codes, gaps[:, ::2])
+    assert np.array_equal(whole, expected)
+    assert np.array_equal(gaps[:, ::2], expected)
