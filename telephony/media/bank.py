@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from telephony.audio import g711, tones
+from telephony.audio import tones
 from telephony.base.clock import Clock
 from telephony.calls.events import MediaQuality
 from telephony.calls.ports import Played, Sound
@@ -23,10 +23,11 @@ from telephony.media.config import FRAME, RATE, TICK_MS, MediaConfig
 from telephony.media.detect import Detectors
 from telephony.media.digits import Keypads, keys_only
 from telephony.media.intake import Intake
-from telephony.media.jitter import JitterRings
 from telephony.media.lane import Lane
 from telephony.media.outlet import Outlet
 from telephony.media.playback import Playback
+from telephony.media.playout import Playout
+from telephony.media.playout_voice import g711_decoder
 from telephony.media.recording import Recordings
 from telephony.media.reports import Received, Reports, Sent
 from telephony.media.seats import Seat, Seats
@@ -63,7 +64,9 @@ class Bank:
         self.recordings = Recordings(config, writer, self._later)
         self.streams = Streams(FIRST_LANES)
         self.sources = Sources(FIRST_LANES)
-        self.rings = JitterRings(FIRST_LANES, config.depth_ms, config.max_depth_ms)
+        self.playout = Playout(
+            FIRST_LANES, g711_decoder(self.streams), config.depth_ms, config.max_depth_ms
+        )
         self.keypads = Keypads()
         self.detectors = Detectors(FIRST_LANES)
         self.sounds = Sounds(FIRST_LANES, self.detectors.activity, config.hold_music)
@@ -84,7 +87,7 @@ class Bank:
             clock,
             self.streams,
             self.sources,
-            self.rings,
+            self.playout,
             self.keypads,
             self._pressed,
         )
@@ -149,7 +152,7 @@ class Bank:
             streams.report_due[row] = now + self.reports.interval() / 2
         elif before.law != terms.law or before.remote != terms.remote or not hears:
             # What is sent while we do not listen, or by whoever was there before, is no loss.
-            self.rings.forget(row)
+            self.playout.forget(row)
             self.sources.suspend(row)
         # RFC 3551 §4.1: the first packet after a pause carries the marker.
         streams.marker[row] = True
@@ -173,7 +176,7 @@ class Bank:
         for part in (
             self.streams,
             self.sources,
-            self.rings,
+            self.playout,
             self.playback,
             self.detectors,
             self.sounds,
@@ -224,13 +227,13 @@ class Bank:
 
     def quality(self, row: int) -> MediaQuality:
         """What was counted so far."""
-        sources, rings = self.sources, self.rings
+        sources, playout = self.sources, self.playout
         terms = self._terms.get(row)
         expected, lost = sources.expected(row), sources.lost(row)
-        late = int(rings.late[row])
+        late = int(playout.late[row])
         jitter_ms = float(sources.jitter[row]) * 1000 / RATE
         round_trip = self.reports.round_trip_ms(row)
-        depth = max(0, int(rings.top[row] - rings.cursor[row])) * 10
+        depth = playout.depth_ms(row)
         verdict = judge(
             expected=expected,
             lost=lost,
@@ -244,7 +247,7 @@ class Bank:
             lost=lost,
             late=late,
             duplicated=int(sources.duplicated[row]),
-            concealed=-(-int(rings.concealed_halves[row]) // 2),
+            concealed=-(-int(playout.concealed[row]) // FRAME),
             jitter_ms=round(jitter_ms, 2),
             round_trip_ms=None if round_trip is None else round(round_trip, 2),
             mos=round(verdict.mos, 2) if expected else None,
@@ -262,11 +265,7 @@ class Bank:
         if not count:
             return
         self._intake.receive(self._tick, now)
-        voice, heard = self._voice[:count], self._heard[:count]
-        rings, streams = self.rings, self.streams
-        rings.watch(count)
-        rings.take(count, streams.law[:count], g711.DECODE_TABLES, voice)
-        rings.adapt(count, self._tick, voice, streams.law, g711.DECODE_TABLES)
+        voice, heard = self.playout.take(count), self._heard[:count]
         self.seats.speak(voice)
         self._detect(voice, now)
         keys = self._outlet.keys_due()
@@ -284,6 +283,7 @@ class Bank:
         count = self._high
         self.streams.timestamp[:count] += np.uint32(ticks * FRAME)
         self.streams.marker[:count] = True
+        self.playout.pass_over(ticks)
 
     def take_facts(self) -> list[Callable[[], None]]:
         """Callbacks that the last tick and the orders before it made due, oldest first."""
@@ -355,7 +355,7 @@ class Bank:
         for part in (
             self.streams,
             self.sources,
-            self.rings,
+            self.playout,
             self.playback,
             self.detectors,
             self.sounds,
@@ -365,7 +365,6 @@ class Bank:
         self._allocate()
 
     def _allocate(self) -> None:
-        self._voice: Samples = np.zeros((self._capacity, FRAME), np.int16)
         self._heard: Samples = np.zeros((self._capacity, FRAME), np.int16)
 
 

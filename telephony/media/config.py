@@ -50,7 +50,7 @@ class MediaConfig:
     ports: tuple[int, int] = (20000, 29999)
     drain_seconds: float = 5.0
     max_lanes: int = 4000
-    depth_ms: int = 40
+    depth_ms: int = 20
     max_depth_ms: int = 200
     first_packet_seconds: float = 30.0
     silence_seconds: float = 15.0

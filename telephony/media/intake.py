@@ -11,7 +11,8 @@ from telephony.base.clock import Clock
 from telephony.media.columns import Codes, Counts, Flags, Floats, Rows
 from telephony.media.datagrams import WIDTH, Batch
 from telephony.media.digits import Keypads
-from telephony.media.jitter import JitterRings
+from telephony.media.jitter import LONGEST
+from telephony.media.playout import Playout
 from telephony.media.sources import Sources
 from telephony.media.streams import Streams
 from telephony.media.wires import COMFORT_NOISE, Wires
@@ -27,7 +28,7 @@ class Intake:
         clock: Clock,
         streams: Streams,
         sources: Sources,
-        rings: JitterRings,
+        playout: Playout,
         keypads: Keypads,
         pressed: Callable[[int, str], None],
     ) -> None:
@@ -37,10 +38,11 @@ class Intake:
         self._clock = clock
         self._streams = streams
         self._sources = sources
-        self._rings = rings
+        self._playout = playout
         self._keypads = keypads
         self._pressed = pressed
         self._tick = 0
+        self._due = 0.0
 
     def forget(self, row: int) -> None:
         """The lane is closed."""
@@ -49,6 +51,7 @@ class Intake:
     def receive(self, tick: int, now: float) -> None:
         """Take what lies ready. ``now``: monotonic seconds."""
         self._tick = tick
+        self._due = self._playout.start(now)
         for batch in self._wires.receive(tick):
             self._take(batch, now)
 
@@ -84,10 +87,12 @@ class Intake:
             step = sources.steps(rows, heads.sequence)
             regular = wanted & sources.regular(rows, heads.ssrc, step)
         taken = rows[regular]
-        sources.count(taken, step[regular], now)
+        again = sources.count(taken, step[regular], now)
         streams.quiet_since[taken] = now
         self._measure(rows, regular & voice, heads, batch.arrived)
-        self._put(np.flatnonzero(regular & voice), rows, heads, step, matrix)
+        if again.any():
+            regular[np.flatnonzero(regular)[again]] = False
+        self._put(np.flatnonzero(regular & voice), batch, heads, step)
         # Of whatever source and number: some gateways send keys beside their stream, and the latch
         # has vouched for the sender.
         for index in np.flatnonzero(wanted & event).tolist():
@@ -98,7 +103,7 @@ class Intake:
             row = int(rows[index])
             ssrc, sequence = int(heads.ssrc[index]), int(heads.sequence[index])
             if self._sources.admit(row, ssrc, sequence, now):
-                self._rings.forget(row)
+                self._playout.forget(row)
                 self.first_heard.setdefault(row, self._clock.now())
 
     def _measure(self, rows: Rows, chosen: Flags, heads: Headers, arrived: Floats) -> None:
@@ -107,17 +112,19 @@ class Intake:
             lanes = rows[known]
             self._sources.measure(lanes, heads.timestamp[known], arrived[known], self._tick)
 
-    def _put(self, chosen: Rows, rows: Rows, heads: Headers, step: Counts, matrix: Codes) -> None:
+    def _put(self, chosen: Rows, batch: Batch, heads: Headers, step: Counts) -> None:
         """Payloads into the rings, those of one shape together."""
         offset, length = heads.offset[chosen], heads.length[chosen]
+        age = self._due - batch.arrived
         while chosen.size:
             start, size = int(offset[0]), int(length[0])
             alike = (offset == start) & (length == size)
             group = chosen[alike]
-            lanes = rows[group]
-            payload = matrix[group, start : start + size]
-            duplicate = self._rings.put(lanes, heads.timestamp[group], step[group], payload)
-            self._sources.duplicated[lanes] += duplicate
+            if 0 < size <= LONGEST:
+                payload = batch.matrix[group, start : start + size]
+                self._playout.put(
+                    batch.rows[group], heads.timestamp[group], step[group], payload, age[group]
+                )
             chosen, offset, length = chosen[~alike], offset[~alike], length[~alike]
 
     def _key(self, index: int, row: int, heads: Headers, matrix: Codes, now: float) -> None:

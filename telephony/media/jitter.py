@@ -1,90 +1,72 @@
-"""Jitter rings: G.711 codes by their place in time, a row a lane, taken 20 ms at a time.
+"""Jitter rings: codes by their place in time, a row a lane, octet by octet of the RTP clock.
 
-The unit is the half frame of 10 ms (80 samples), so that packets of 10, 20, 30, 40 and 60 ms all
-fit. A half's number comes from the RTP timestamp; ring place and duplicate test follow from it.
-Timestamps that lie between halves are moved to the nearest, at most 5 ms, and all alike.
+G.711 and G.722 have one octet and one step of the RTP clock 8,000 times a second (RFC 3551 §4.5.2),
+so a ring knows no codec. Positions are int64 octets on the lane's own line; a packet's position
+follows from its timestamp. What came in order is known by one number, ``filled``; only lanes with
+a hole mark octets one by one. Packets of one size are copied as items of that size: the whole tick
+is one gather and one scatter, whatever the play-out position is.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from telephony.media.columns import Codes, Columns, Counts, Flags, Rows, Samples, Words
+from telephony.media.columns import Codes, Columns, Counts, Flags, Rows, Words
 from telephony.media.config import FRAME
 from telephony.rtp.sequence import extend32_array
 
-HALF = FRAME // 2
-SLOTS = 64
-"""Halves a lane holds: 640 ms, more than the deepest play-out delay and a burst on top."""
-HALVES = 2
-"""Halves a tick."""
-START = 1 << 20
-"""Number of a stream's first half."""
-NOWHERE = -(1 << 62)
-"""Tag of an empty place: before every number, and numbers of a stream that jumped back are
-negative."""
-FAR_AHEAD = SLOTS - 8
-FAR_BEHIND = 30
-"""Halves that an in-order packet may come behind its play-out before the clock is set anew."""
-FADED = 6
-"""Halves of concealment after which there is silence."""
-DECAY = 0.6
-LONG_GONE = 1 << 20
-"""``gap`` of a lane that has nothing to repeat."""
-QUIET_PEAK = 250
-"""Largest sample of a frame that may be dropped or said twice without anybody noticing."""
-WINDOW = 250
-"""Ticks over which a lane's depth is watched before it shrinks: 5 s."""
+SIZE = 4800
+"""Octets a lane holds: 600 ms, more than the deepest play-out delay and a burst on top. A multiple
+of every usual packet, so that those of an even stream never lie across the end."""
+START = SIZE << 20
+"""Position of a stream's first octet; those of a stream that jumps back stay positive."""
+LONGEST = 640
+"""Octets of the longest packet that is taken."""
+FAR_AHEAD = SIZE - LONGEST - 2 * FRAME
+FAR_BEHIND = 2400
+"""Octets (300 ms) that an in-order packet may come behind its play-out before the clock is set
+anew."""
 
 
 class JitterRings(Columns):
-    """``cursor`` is the next half to play, ``top`` one past the newest."""
+    """``cursor`` is the next octet to play, ``filled`` where the first hole after it begins,
+    ``top`` one past the newest."""
 
     LAYOUT = {
-        "codes": (np.uint8, (SLOTS, HALF), 0),
-        "tags": (np.int64, (SLOTS,), NOWHERE),
+        "codes": (np.uint8, (SIZE,), 0),
+        "marks": (np.bool_, (SIZE,), False),
+        "ragged": (np.bool_, (), False),
         "origin": (np.uint32, (), 0),
         "near": (np.int64, (), 0),
         "cursor": (np.int64, (), 0),
+        "filled": (np.int64, (), 0),
         "top": (np.int64, (), 0),
+        "erased": (np.int64, (), 0),
         "playing": (np.bool_, (), False),
-        "gap": (np.int64, (), LONG_GONE),
-        "pending": (np.int64, (), 0),
-        "resumes": (np.int64, (), 0),
-        "slack": (np.int64, (), SLOTS),
-        "stretch": (np.bool_, (), False),
-        "shrink": (np.bool_, (), False),
-        "late": (np.int64, (), 0),
-        "concealed_halves": (np.int64, (), 0),
-        "dropped_halves": (np.int64, (), 0),
-        "last": (np.int16, (HALF,), 0),
     }
     codes: Codes
-    tags: Counts
+    marks: Flags
+    """Which octets behind ``filled`` are there; all False where the lane is not ``ragged``."""
+    ragged: Flags
     origin: Words
     near: Counts
     cursor: Counts
+    filled: Counts
     top: Counts
+    erased: Counts
+    """Where the hole that is being played began; nothing behind it was played."""
     playing: Flags
-    gap: Counts
-    pending: Counts
-    """Halves concealed of which nobody knows yet whether they were ever sent."""
-    resumes: Counts
-    """Half at which the far end went on after a pause of its own: nothing is missing before."""
-    slack: Counts
-    stretch: Flags
-    shrink: Flags
-    late: Counts
-    concealed_halves: Counts
-    dropped_halves: Counts
-    last: Samples
 
-    def __init__(self, capacity: int, depth: int, max_depth: int) -> None:
-        """Depths in ms, multiples of 20."""
+    def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
-        self._lead = (depth - 20) // 10
-        self._max = max_depth // 10
+        self._views: dict[int, npt.NDArray[Any]] = {}
+
+    def grow(self, capacity: int) -> None:
+        super().grow(capacity)
+        self._views.clear()
 
     def forget(self, row: int) -> None:
         """The next packet begins a new clock (another SSRC or numbering)."""
@@ -92,183 +74,135 @@ class JitterRings(Columns):
 
     # -- in -------------------------------------------------------------------------------------
 
-    def put(self, rows: Rows, timestamp: Words, step: Counts, payload: Codes) -> Flags:
-        """Payloads of one length (uint8 (n, length)) of distinct lanes; which were duplicates.
-
-        ``step`` is how far the sequence number went on. What is no multiple of 80 octets is cut.
-        """
-        halves = payload.shape[1] // HALF
-        if halves == 0 or halves >= FAR_AHEAD:
-            return np.zeros(rows.size, np.bool_)
+    def place(self, rows: Rows, timestamp: Words, forward: Flags) -> tuple[Counts, Flags, Flags]:
+        """Position of each packet, which lanes must ``begin`` anew there, and which packets are too
+        far from the play-out to be kept."""
         fresh = ~self.playing[rows]
         if fresh.any():
             self.origin[rows[fresh]] = timestamp[fresh]
             self.near[rows[fresh]] = 0
         relative = np.subtract(timestamp, self.origin[rows], dtype=np.uint32)
-        place = extend32_array(relative, self.near[rows])
-        number = START + (place + HALF // 2) // HALF
-        forward = step > 0
-        ahead = number - self.cursor[rows]
-        anew = fresh | (forward & ((ahead >= FAR_AHEAD) | (ahead < -FAR_BEHIND)))
-        if anew.any():
-            self._set_clock(rows[anew], number[anew])
-            ahead = number - self.cursor[rows]
-        self.near[rows] = np.where(forward | anew, place, self.near[rows])
-        self._settle_pending(rows, number, step)
-        slot = number % SLOTS
-        tag = self.tags[rows, slot]
-        duplicate: Flags = tag == number
-        stored: Flags = ~duplicate & (tag < number) & (ahead < FAR_AHEAD) & (ahead > -SLOTS)
-        self._find_late(rows, ahead, halves, forward, duplicate)
-        self._write(rows[stored], number[stored], payload[stored], halves)
-        top = self.top[rows]
-        self.top[rows] = np.where(stored, np.maximum(top, number + halves), top)
-        return duplicate
+        near = self.near[rows]
+        place = extend32_array(relative, near)
+        position = place + START
+        ahead = position - self.cursor[rows]
+        far = (ahead >= FAR_AHEAD) | (ahead < -FAR_BEHIND)
+        anew = fresh | (forward & far)
+        self.near[rows] = np.where(forward | anew, place, near)
+        return position, anew, far & ~anew
 
-    def _set_clock(self, rows: Rows, number: Counts) -> None:
-        self.tags[rows] = NOWHERE
-        self.cursor[rows] = number - self._lead
-        self.top[rows] = number
-        self.resumes[rows] = number
-        self.gap[rows] = LONG_GONE
-        self.pending[rows] = 0
-        self.slack[rows] = SLOTS
+    def begin(self, rows: Rows, position: Counts) -> None:
+        """A new clock: nothing lies before ``position``, which is played next."""
+        if self.ragged[rows].any():
+            self.marks[rows] = False
+            self.ragged[rows] = False
+        self.cursor[rows] = self.filled[rows] = self.top[rows] = position
+        self.erased[rows] = position
         self.playing[rows] = True
 
-    def _settle_pending(self, rows: Rows, number: Counts, step: Counts) -> None:
-        """What was concealed was lost or late, unless the far end had paused (RFC 3551 §4.1): then
-        sequence numbers go on and the timestamp has jumped."""
-        pending = self.pending[rows]
-        waiting = pending > 0
-        if not waiting.any():
+    def store(self, rows: Rows, position: Counts, payload: Codes) -> None:
+        """Keep payloads (uint8 (n, length ≤ 640)) of distinct lanes. Too early or late: dropped."""
+        filled = self.filled[rows]
+        end = position + payload.shape[1]
+        even = (position == filled) & ~self.ragged[rows]
+        if even.all():
+            self._write(rows, position, payload)
+            self.filled[rows] = self.top[rows] = end
             return
-        paused = (step == 1) & (number > self.top[rows])
-        self.concealed_halves[rows] += np.where(paused, 0, pending)
-        self.resumes[rows[paused]] = number[paused]
-        self.pending[rows] = np.where(waiting, 0, pending)
+        self._write(rows[even], position[even], payload[even])
+        self.filled[rows[even]] = self.top[rows[even]] = end[even]
+        cursor = self.cursor[rows]
+        fits = ~even & (end > cursor) & (position >= cursor - LONGEST)
+        fits &= position - cursor < FAR_AHEAD
+        self._store_odd(rows[fits], position[fits], payload[fits])
 
-    def _find_late(
-        self, rows: Rows, ahead: Counts, halves: int, forward: Flags, duplicate: Flags
-    ) -> None:
-        late = (ahead + halves <= 0) & ~duplicate
-        if not late.any():
+    def _store_odd(self, rows: Rows, position: Counts, payload: Codes) -> None:
+        if not rows.size:
             return
-        chosen, behind = rows[late], ahead[late]
-        self.late[chosen] += 1
-        # In order, so nothing that follows it was played: wait for it, and stay that much deeper.
-        depth = self.top[chosen] - (self.cursor[chosen] + behind)
-        back = forward[late] & (depth <= self._max)
-        self.cursor[chosen[back]] += behind[back]
-        self.stretch[chosen[~back]] = True
+        self._write(rows, position, payload)
+        end = position + payload.shape[1]
+        self.top[rows] = np.maximum(self.top[rows], end)
+        at = position[:, None] + np.arange(payload.shape[1])
+        new = at >= np.maximum(self.filled[rows], self.cursor[rows])[:, None]
+        line = np.broadcast_to(rows[:, None], at.shape)
+        self.marks[line[new], at[new] % SIZE] = True
+        self.ragged[rows] = True
+        self.absorb(rows)
 
-    def _write(self, rows: Rows, number: Counts, payload: Codes, halves: int) -> None:
-        for index in range(halves):
-            slot = (number + index) % SLOTS
-            self.tags[rows, slot] = number + index
-            self.codes[rows, slot] = payload[:, index * HALF : (index + 1) * HALF]
+    def absorb(self, rows: Rows) -> None:
+        """Where what is marked begins at ``filled``, it is no island any more."""
+        rows = rows[self.ragged[rows]]
+        if not rows.size:
+            return
+        at = (self.filled[rows][:, None] + np.arange(SIZE)) % SIZE
+        marked = self.marks[rows[:, None], at]
+        # No more than SIZE octets are ever marked behind ``filled``: the first gap ends the run.
+        run = np.where(marked.all(axis=1), SIZE, np.argmin(marked, axis=1))
+        gone = marked & (np.arange(SIZE) < run[:, None])
+        self.marks[rows[:, None], at] = marked & ~gone
+        self.filled[rows] += run
+        self.ragged[rows] = self.top[rows] > self.filled[rows]
+
+    def _write(self, rows: Rows, position: Counts, payload: Codes) -> None:
+        length = payload.shape[1]
+        place = position % SIZE
+        across = place > SIZE - length
+        if across.any():
+            at = (place[across][:, None] + np.arange(length)) % SIZE
+            self.codes[rows[across][:, None], at] = payload[across]
+            rows, place, payload = rows[~across], place[~across], payload[~across]
+        item = np.ascontiguousarray(payload).view(f"V{length}")
+        self._windows(length)[rows * SIZE + place] = item[:, 0]
 
     # -- out ------------------------------------------------------------------------------------
 
-    def take(self, count: int, law: npt.NDArray[np.uint8], tables: Samples, out: Samples) -> None:
-        """The next 20 ms of the first ``count`` lanes as int16 into ``out`` (count, 160).
+    def frames(self, count: int) -> Codes:
+        """The next 160 octets of the first ``count`` lanes as they lie: uint8 (count, 160)."""
+        place = self.cursor[:count] % SIZE
+        across = place > SIZE - FRAME
+        odd = np.flatnonzero(across)
+        if odd.size:
+            place[odd] = 0
+        place += np.arange(0, count * SIZE, SIZE)
+        found = self._windows(FRAME)[place].view(np.uint8).reshape(count, FRAME)
+        if odd.size:
+            found[odd] = self.read(odd, FRAME)
+        return found
 
-        ``law`` is each lane's row of ``tables``. What is missing repeats what was, fading.
-        """
-        cursor = self.cursor[:count]
-        playing = self.playing[:count]
-        places = np.arange(count, dtype=np.int64)[:, None] * SLOTS
-        wanted = cursor[:, None] + _PAIR
-        places = places + wanted % SLOTS
-        present = (self.tags[:count].ravel()[places] == wanted) & playing[:, None]
-        codes = self.codes[:count].reshape(-1, HALF)[places].reshape(count, FRAME)
-        _decode(codes, law, tables, out)
-        whole = present[:, 0] & present[:, 1]
-        broken = np.flatnonzero(~whole)
-        if broken.size:
-            self._conceal(broken, present[broken], out)
-        self.gap[:count][whole] = 0
-        self.last[:count] = out[:, HALF:]
-        cursor += HALVES * playing
+    def read(self, rows: Rows, length: int) -> Codes:
+        """The next ``length`` octets of some lanes as they lie there: uint8 (n, length)."""
+        at = (self.cursor[rows][:, None] + np.arange(length)) % SIZE
+        return np.asarray(self.codes[rows[:, None], at])
 
-    def _conceal(self, rows: Rows, present: Flags, out: Samples) -> None:
-        before = self.last[rows]
-        gap = self.gap[rows]
-        live = self.playing[rows]
-        for index in range(HALVES):
-            part = out[rows, index * HALF : (index + 1) * HALF]
-            there = present[:, index]
-            gap = np.where(there, 0, gap + 1)
-            gain = np.where(gap <= FADED, np.float32(DECAY), np.float32(0))
-            faded = (before * gain[:, None]).astype(np.int16)
-            part = np.where(there[:, None], part, faded)
-            out[rows, index * HALF : (index + 1) * HALF] = part
-            # Before a stream's first packet nothing is missing.
-            missing = ~there & live & (gap < LONG_GONE)
-            self.pending[rows] += missing & (self.cursor[rows] + index >= self.resumes[rows])
-            before = part
-        self.gap[rows] = gap
+    def there(self, rows: Rows) -> Flags:
+        """Which of the next 160 octets of some lanes are there: (n, 160)."""
+        at = self.cursor[rows][:, None] + np.arange(FRAME)
+        return np.asarray((at < self.filled[rows][:, None]) | self.marks[rows[:, None], at % SIZE])
 
-    # -- depth ----------------------------------------------------------------------------------
+    def pass_holes(self, rows: Rows) -> None:
+        """The cursor of these lanes moved on; what it passed will not be played any more."""
+        cursor, filled = self.cursor[rows], self.filled[rows]
+        behind = cursor > filled
+        if not behind.any():
+            return
+        rows, cursor, filled = rows[behind], cursor[behind], filled[behind]
+        ragged = self.ragged[rows]
+        if ragged.any():
+            far = np.minimum(cursor[ragged] - filled[ragged], SIZE)
+            span = np.arange(int(far.max()))
+            at = filled[ragged][:, None] + span
+            line = np.broadcast_to(rows[ragged][:, None], at.shape)
+            passed = span < far[:, None]
+            self.marks[line[passed], at[passed] % SIZE] = False
+        self.filled[rows] = cursor
+        self.absorb(rows)
 
-    def watch(self, count: int) -> None:
-        """Note how much lies ready; to be called between receiving and ``take``."""
-        slack = self.top[:count] - self.cursor[:count]
-        np.minimum(self.slack[:count], slack, out=self.slack[:count])
-        over = np.flatnonzero((slack > self._max) & self.playing[:count])
-        if over.size:
-            excess = (slack[over] - self._lead - HALVES) // HALVES * HALVES
-            self.cursor[over] += excess
-            self.dropped_halves[over] += excess
-
-    def adapt(
-        self,
-        count: int,
-        tick: int,
-        voice: Samples,
-        law: npt.NDArray[np.uint8],
-        tables: Samples,
-    ) -> None:
-        """One frame deeper or shallower where it is quiet; ``voice`` is what was just taken."""
-        if tick % WINDOW == 0:
-            # A frame more than the lead and the tick itself need lay ready all the time.
-            self.shrink[:count] = self.slack[:count] >= self._lead + 2 * HALVES
-            self.slack[:count] = SLOTS
-        rows = np.flatnonzero(self.shrink[:count] & self.playing[:count])
-        if rows.size:
-            self._shrink_quiet(rows, law, tables)
-        rows = np.flatnonzero(self.stretch[:count])
-        if rows.size:
-            self._stretch_quiet(rows, voice)
-
-    def _shrink_quiet(self, rows: Rows, law: npt.NDArray[np.uint8], tables: Samples) -> None:
-        """Leave out the frame that comes next, where it is quiet."""
-        wanted = self.cursor[rows][:, None] + _PAIR
-        there = (self.tags[rows[:, None], wanted % SLOTS] == wanted).all(axis=1)
-        codes = self.codes[rows[:, None], wanted % SLOTS].reshape(-1, FRAME)
-        sound = np.empty(codes.shape, np.int16)
-        _decode(codes, law[rows], tables, sound)
-        chosen = rows[there & _is_quiet(sound)]
-        self.cursor[chosen] += HALVES
-        self.dropped_halves[chosen] += HALVES
-        self.shrink[chosen] = False
-
-    def _stretch_quiet(self, rows: Rows, voice: Samples) -> None:
-        """Say the frame that was just taken once more, where it is quiet or missing."""
-        room = self.top[rows] - self.cursor[rows] + HALVES <= self._max - HALVES
-        give = room & (_is_quiet(voice[rows]) | (self.gap[rows] > 0))
-        self.cursor[rows[give]] -= HALVES
-        self.stretch[rows[give | ~room]] = False
-
-
-def _is_quiet(frames: Samples) -> Flags:
-    return np.asarray(np.abs(frames.astype(np.int32)).max(axis=1) < QUIET_PEAK)
-
-
-_PAIR = np.arange(HALVES, dtype=np.int64)
-
-
-def _decode(codes: Codes, law: npt.NDArray[np.uint8], tables: Samples, out: Samples) -> None:
-    np.take(tables[0], codes, out=out, mode="clip")
-    other = np.flatnonzero(law)
-    if other.size:
-        out[other] = tables[1][codes[other]]
+    def _windows(self, length: int) -> npt.NDArray[Any]:
+        """Every run of ``length`` octets of ``codes`` as one item."""
+        found = self._views.get(length)
+        if found is None:
+            flat = self.codes.reshape(-1)
+            kind = np.dtype(f"V{length}")
+            found = np.ndarray((flat.size - length + 1,), kind, flat.data, 0, (1,))
+            self._views[length] = found
+        return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from telephony.media.columns import Columns, Counts, Flags, Floats, Rows, Shorts, Words
 from telephony.rtp.sequence import MAX_DROPOUT, MAX_MISORDER, add16, diff16_array, extend16
@@ -10,6 +11,11 @@ from telephony.rtp.sequence import MAX_DROPOUT, MAX_MISORDER, add16, diff16_arra
 QUIET_SECONDS = 0.05
 """How long the present source must have been silent before another SSRC takes its place: two
 streams at once, as after some re-INVITEs, must not take turns."""
+
+NEIGHBOURS = 16
+"""Ticks within which two packets' delays are compared; after a pause clocks have drifted."""
+MEMORY = 64
+"""Sequence numbers behind the highest of which is known whether they came."""
 
 
 class Sources(Columns):
@@ -28,7 +34,8 @@ class Sources(Columns):
         "heard_at": (np.float64, (), 0.0),
         "jitter": (np.float64, (), 0.0),
         "transit": (np.float64, (), 0.0),
-        "measured": (np.int64, (), -2),
+        "measured": (np.int64, (), -NEIGHBOURS),
+        "seen": (np.uint64, (), 0),
     }
     known: Flags
     ssrc: Words
@@ -44,6 +51,8 @@ class Sources(Columns):
     """In timestamp units."""
     transit: Floats
     measured: Counts
+    seen: npt.NDArray[np.uint64]
+    """Which of the 64 sequence numbers up to the highest were taken, the highest in bit 0."""
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
@@ -63,13 +72,30 @@ class Sources(Columns):
         same: Flags = self.known[rows] & (ssrc == self.ssrc[rows])
         return same & (step <= MAX_DROPOUT) & (step >= -MAX_MISORDER)
 
-    def count(self, rows: Rows, step: Counts, now: float) -> None:
-        """Take packets that are regular; rows are distinct."""
+    def count(self, rows: Rows, step: Counts, now: float) -> Flags:
+        """Take packets that are regular, of distinct rows; which of them had come before."""
         highest = self.highest[rows]
         self.base[rows] = np.minimum(self.base[rows], highest + step)
         self.highest[rows] = highest + np.maximum(step, 0)
         self.received[rows] += 1
         self.heard_at[rows] = now
+        return self._recall(rows, step)
+
+    def _recall(self, rows: Rows, step: Counts) -> Flags:
+        seen = self.seen[rows]
+        if (step == 1).all():
+            self.seen[rows] = (seen << _ONE) | _ONE
+            return np.zeros(rows.size, np.bool_)
+        # Shifts of 64 and more mean nothing in hardware: what is so far back is no duplicate.
+        ahead = np.clip(step, 0, MEMORY - 1).astype(np.uint64)
+        moved = np.where(step >= MEMORY, np.uint64(0), seen << ahead)
+        known = (step <= 0) & (step > -MEMORY)
+        bit = np.where(known | (step > 0), _ONE, np.uint64(0))
+        bit <<= np.clip(-step, 0, MEMORY - 1).astype(np.uint64)
+        again = np.asarray(known & (moved & bit != 0))
+        self.seen[rows] = moved | bit
+        self.duplicated[rows] += again
+        return again
 
     def admit(self, row: int, ssrc: int, sequence: int, now: float) -> bool:
         """A packet that does not go on with the lane's source: whether it begins another numbering.
@@ -96,13 +122,13 @@ class Sources(Columns):
         self._candidates.pop(row, None)
 
     def measure(self, rows: Rows, timestamp: Words, arrival: Floats, tick: int) -> None:
-        """Jitter from packets of lanes that were measured in the tick before as well.
+        """Jitter from packets of lanes that were measured shortly before as well.
 
-        RFC 3550 A.8 over pairs of neighbours: a share of all packets gives the same mean.
+        RFC 3550 A.8 over pairs: a share of all packets gives the same mean.
         ``arrival`` is in seconds, NaN where unknown.
         """
         transit = np.mod(arrival * 8000.0 - timestamp, 4294967296.0)
-        paired = (self.measured[rows] == tick - 1) & ~np.isnan(transit)
+        paired = (tick - self.measured[rows] < NEIGHBOURS) & ~np.isnan(transit)
         moved = np.abs(
             np.mod(transit - self.transit[rows] + 2147483648.0, 4294967296.0) - 2147483648.0
         )
@@ -136,5 +162,9 @@ class Sources(Columns):
         start = extend16(sequence, 1 << 16)
         self.known[row], self.ssrc[row] = True, ssrc
         self.base[row], self.highest[row] = start, start - 1
-        self.measured[row] = -2
+        self.measured[row] = -NEIGHBOURS
+        self.seen[row] = 0
         self._candidates.pop(row, None)
+
+
+_ONE = np.uint64(1)

@@ -69,7 +69,9 @@ def test_reordered_packets_play_in_order_and_nothing_is_lost(rig: Rig) -> None:
     assert (quality.lost, quality.late, quality.concealed, quality.duplicated) == (0, 0, 0, 0)
     start = int(np.flatnonzero(np.abs(out) > 30)[0]) // 160 * 160
     expected = g711.ulaw_decode(g711.ulaw_encode(sound))
-    assert np.array_equal(out[start : start + 7000], expected[:7000])
+    # A line that reorders is given more time later on: a period is said once more then.
+    assert np.array_equal(out[start : start + 15 * 160], expected[: 15 * 160])
+    assert heard(out, 440).present_ms >= 980
 
 
 def test_duplicates_are_counted_and_not_played_twice(rig: Rig) -> None:
@@ -163,8 +165,7 @@ def test_a_burst_after_a_stall_does_not_leave_the_call_behind(rig: Rig) -> None:
         packets[:50] + [[]] * 25 + [[p for some in packets[50:75] for p in some]] + packets[75:]
     )
     listen(rig, stalled, rest=0)
-    ring = rig.bank.rings
-    assert int(ring.top[0] - ring.cursor[0]) * 10 <= rig.config.max_depth_ms
+    assert rig.bank.playout.depth_ms(0) <= rig.config.max_depth_ms
 
 
 def test_depth_shrinks_again_where_it_is_quiet(rig: Rig) -> None:
@@ -174,13 +175,13 @@ def test_depth_shrinks_again_where_it_is_quiet(rig: Rig) -> None:
     delayed = (
         packets[:20] + [[]] * 5 + [[p for some in packets[20:26] for p in some]] + packets[26:]
     )
-    ring, deepest = rig.bank.rings, 0
+    playout, deepest = rig.bank.playout, 0.0
     for arriving in delayed:
         for packet in arriving:
             rig.wire(speaker).arrive(packet)
         rig.tick()
-        deepest = max(deepest, int(ring.top[0] - ring.cursor[0]))
-    assert int(ring.top[0] - ring.cursor[0]) < deepest
+        deepest = max(deepest, playout.depth_ms(0))
+    assert playout.depth_ms(0) < deepest
 
 
 def test_a_fast_clock_does_not_grow_the_delay(rig: Rig) -> None:
@@ -191,8 +192,7 @@ def test_a_fast_clock_does_not_grow_the_delay(rig: Rig) -> None:
         if number % 50 == 0:
             rig.wire(lane).arrive(stream.packet(b"\xff" * 160))
         rig.tick()
-    ring = rig.bank.rings
-    assert int(ring.top[0] - ring.cursor[0]) * 10 <= rig.config.max_depth_ms
+    assert rig.bank.playout.depth_ms(0) <= rig.config.max_depth_ms
 
 
 def test_what_is_no_rtp_or_was_not_agreed_on_is_passed_over(rig: Rig) -> None:
