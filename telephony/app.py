@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import resource
 import signal
 import sys
@@ -27,8 +28,10 @@ from telephony.carriers.trunk.config import TrunkConfig
 from telephony.ivr.load import load_all
 from telephony.ivr.model import Dialplan
 from telephony.media.config import MediaConfig, descriptors_needed
+from telephony.media.contract import MediaEngine
 from telephony.media.engine import Engine
 from telephony.media.salvage import salvage
+from telephony.media.workers.engine import WorkerEngine
 from telephony.metrics import Collector, renderer
 from telephony.rooms.local import LocalRooms
 from telephony.settings import Settings, ensure_secret
@@ -123,7 +126,7 @@ class App:
         self._stack.push_async_callback(synth.close)
         self.speech = Prompts(synth, settings.data_dir / "prompts")
 
-        self.engine = Engine(media_config(settings), self.clock, rng=self.rng, trace=self.trace)
+        self.engine = self._media_engine()
         await self.engine.start()
         self._stack.push_async_callback(self.engine.stop)
         self.carrier = TrunkCarrier(
@@ -167,6 +170,22 @@ class App:
         await self._open_api(secret, dialplans)
         self.kit.tasks.spawn(self._warm(dialplans), "warm prompts")
         self.kit.tasks.spawn(self._keep_house(), "housekeeping")
+
+    def _media_engine(self) -> MediaEngine:
+        """In this process, or in so many workers."""
+        settings = self.settings
+        config, count = media_config(settings), media_workers(settings)
+        if not count:
+            return Engine(config, self.clock, rng=self.rng, trace=self.trace)
+        return WorkerEngine(
+            config,
+            self.clock,
+            rng=self.rng,
+            count=count,
+            trace=self.trace,
+            log_level=settings.log_level,
+            log_form=settings.log_format,
+        )
 
     async def _open_api(self, secret: str, dialplans: dict[str, Dialplan]) -> None:
         settings = self.settings
@@ -321,6 +340,13 @@ def media_config(settings: Settings) -> MediaConfig:
         silence_seconds=settings.media_timeout.later,
         max_lanes=2 * settings.max_calls,
     )
+
+
+def media_workers(settings: Settings) -> int:
+    """How many processes the media engine has beside this one; ``auto`` leaves it one core."""
+    if settings.media_workers != "auto":
+        return settings.media_workers
+    return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
 def trunk_config(settings: Settings, secret: str) -> TrunkConfig:

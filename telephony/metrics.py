@@ -16,7 +16,7 @@ from prometheus_client.core import (
 from telephony.base.trace import Trace
 from telephony.carriers.trunk.carrier import TrunkCarrier
 from telephony.carriers.trunk.registrations import RegistrationState
-from telephony.media.engine import Engine
+from telephony.media.contract import MediaEngine
 from telephony.media.stats import BOUNDS_MS, Histogram
 from telephony.switchboard.journal import Journal
 from telephony.switchboard.switchboard import Switchboard
@@ -30,7 +30,7 @@ class Collector:
         switchboard: Switchboard,
         journal: Journal,
         carrier: TrunkCarrier,
-        engine: Engine,
+        engine: MediaEngine,
         trace: Trace,
     ) -> None:
         self._switchboard = switchboard
@@ -81,6 +81,7 @@ class Collector:
         yield _gauge("telephony_media_lanes", "Lanes of the engine", self._engine.lanes)
         yield _counter("telephony_media_ticks", "Ticks of 20 ms", stats.ticks)
         yield _counter("telephony_media_late_ticks", "Started over 5 ms late", stats.late)
+        yield from self._media_parts()
         for name, words, histogram in (
             ("telephony_media_tick_seconds", "Work of a tick", stats.duration),
             ("telephony_media_lateness_seconds", "How late ticks start", stats.lateness),
@@ -88,6 +89,29 @@ class Collector:
             family = HistogramMetricFamily(name, words)
             family.add_metric([], _buckets(histogram), sum_value=histogram.sum_ms / 1000)
             yield family
+
+    def _media_parts(self) -> Iterator[Metric]:
+        """Its processes one by one; 0 is this one."""
+        labels = ["worker"]
+        alive = GaugeMetricFamily("telephony_media_worker_up", "1 while it runs", labels=labels)
+        lanes = GaugeMetricFamily("telephony_media_worker_lanes", "Its lanes", labels=labels)
+        restarts = CounterMetricFamily(
+            "telephony_media_worker_restarts",
+            "Processes that died and were followed by another",
+            labels=labels,
+        )
+        late = CounterMetricFamily(
+            "telephony_media_worker_late_ticks", "Its ticks over 5 ms late", labels=labels
+        )
+        for part in self._engine.parts():
+            for family, value in (
+                (alive, part.alive),
+                (lanes, part.lanes),
+                (restarts, part.restarts),
+                (late, part.stats.late),
+            ):
+                family.add_metric([part.name], float(value))
+        yield from (alive, lanes, restarts, late)
 
 
 def _gauge(name: str, words: str, value: float) -> Metric:

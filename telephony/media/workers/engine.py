@@ -72,9 +72,9 @@ class WorkerEngine:
         self.meetings = Meetings()
         self.sounds = Sounds(config.prompt_bytes, self._forget)
         self._pairs = PortPairs(config.ports, config.drain_seconds, rng)
-        self._engine = Engine(
-            self.worker_config, clock, rng=rng, trace=self.trace, ports=self._pairs
-        )
+        # It has few lanes or none: a ring of its own would be memory for nothing.
+        here = replace(self.worker_config, io="epoll")
+        self._engine = Engine(here, clock, rng=rng, trace=self.trace, ports=self._pairs)
         self._home = Home(self._engine)
         self._workers = [Worker(str(number), self) for number in range(1, count + 1)]
         self._last = 0
