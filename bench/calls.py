@@ -1,9 +1,11 @@
-"""Front-desk calls at once on one core: prompt, recording and digits on, beside two peers.
+"""Front-desk calls at once on one core: prompt, recording and digits on, beside its peers.
 
 The service and the generator run on a core each; CPU is that of the service's whole process
 tree over a steady stretch. A tick is late that starts more than 5 ms after its time. The peers
-meet the same generator in the same run: an epoll echo of the same datagrams in Python, which is
-what the kernel alone costs, and baresip, which answers and plays a file (to its limit).
+meet the same generator in the same run: bare echoes of the same datagrams (in C, which is what
+the kernel alone costs, and in Python by epoll, uvloop and asyncio), baresip as an echo and
+agent-transport as an echo, each up to its limit. A run of ours and one of the echo in C go one
+after another, so that a stall of the machine shows in both.
 """
 
 from __future__ import annotations
@@ -22,13 +24,18 @@ from bench.harness import (
     generator,
     histogram_share,
     memory_mb,
+    steady,
+    timed,
+    times,
     waited_seconds,
 )
 
 PLACED = 50
 """Calls placed a second."""
-SETTLE = 3.0
+ECHOED = 1000
 DIGIT_EVERY = 8.0
+SHORTLY = 2.0
+"""Seconds until every call of a peer sounds."""
 
 
 def measure(rows: Rows, calls: int, seconds: float) -> None:
@@ -44,11 +51,10 @@ def measure(rows: Rows, calls: int, seconds: float) -> None:
             port=service.sip_port,
             calls=calls,
             rate=PLACED,
-            seconds=seconds + SETTLE + 1,
+            seconds=seconds + 1,
             digit_every=DIGIT_EVERY,
         )
         await_up(callers)
-        time.sleep(SETTLE)
         before, waited = service.metrics(), waited_seconds(pid)
         start_cpu, start = cpu_seconds(pid), time.monotonic()
         time.sleep(seconds)
@@ -70,12 +76,13 @@ def measure(rows: Rows, calls: int, seconds: float) -> None:
         rows.add(
             case, who, histogram_share(delta, name, share) * 1000, f"ms a tick, p{share * 100:g}"
         )
-    rows.add(case, who, (loaded - idle) * 1024 / calls, "KB a call")
+    rows.add(case, who, (loaded - idle) * 1024 / calls, "KiB a call")
     rows.add(case, who, pss, "MB in all")
     rows.add(case, who, found["setup_p99_ms"], "ms to 200, p99")
     rows.add(case, who, found["failed"] + found["hung_up"], "failed or cut off")
-    rows.add(case, who, found["gaps"] / max(1, found["received"]) * 1e6, "gaps > 60 ms a million")
     rows.add(case, who, found["sounding"] * 100, "% of packets back with sound")
+    rows.add(case, who, written.concealed, "frames concealed")
+    rows.add(case, who, written.concealed_calls, "calls with a concealed frame")
     rows.add(case, who, found["digits"] - written.digits, "keys lost")
     rows.add(case, who, calls - written.recordings, "recordings missing")
     rows.add(case, who, calls - written.reports, "reports missing")
@@ -83,68 +90,132 @@ def measure(rows: Rows, calls: int, seconds: float) -> None:
 
 
 def own(rows: Rows, case: str, who: str, found: dict[str, float]) -> None:
-    """The generator about itself: over 1 % late, or a core that is full, the row says little."""
+    """What came back, and the generator about itself: over 1 % late, or a core that is full, the
+    row says little."""
+    rows.add(case, who, found["gaps"] / max(1, found["received"]) * 1e6, "gaps > 60 ms a million")
     rows.add(case, who, found["core"] * 100, "generator: % of its core")
     rows.add(case, who, found["late"] / max(1, found["sent"]) * 100, "generator: % sent late")
 
 
-def echo(rows: Rows, calls: int, seconds: float) -> None:
+def echo(rows: Rows, kind: str, calls: int, seconds: float) -> None:
     system, other = cores()
-    case, who = f"{calls} calls", "bare epoll echo"
-    with peers.echo_server(system, calls) as (pid, ports):
-        callers = generator(other, calls=calls, rate=1000, seconds=seconds + 3, echo=ports)
+    case, who = f"{calls} calls", peers.ECHOES[kind]
+    with peers.echo_server(system, calls, kind) as (pid, ports):
+        callers = generator(
+            other, calls=calls, rate=ECHOED, settle=1, seconds=seconds + 1, echo=ports
+        )
         await_up(callers)
+        _, loaded = memory_mb(pid)
         used = steady(pid, seconds)
         found = figures(callers)
-    rows.add(case, who, used, "% of a core")
-    rows.add(case, who, used / calls, "% of a core a call")
+    cost(rows, case, who, used, calls)
+    rows.add(case, who, loaded, "MB in all")
+    rows.add(case, who, found["late_windows"] * 100, "% of 20 ms with an answer > 5 ms late")
+    rows.add(case, who, max(0, found["sent"] - found["received"]) / found["sent"] * 100, "% lost")
+    rows.add(case, who, found["trip_p99_ms"], "ms there and back, p99")
     own(rows, case, who, found)
 
 
+def cost(rows: Rows, case: str, who: str, used: float, calls: int) -> None:
+    rows.add(case, who, used, "% of a core")
+    rows.add(case, who, used / calls, "% of a core a call")
+
+
 def phone(rows: Rows, calls: int, seconds: float) -> None:
-    if not peers.has_baresip() or calls > peers.BARESIP_CALLS:
-        return
+    """baresip: each frame is decoded, handed over and coded again."""
     system, other = cores()
-    case, who = f"{calls} calls", "baresip, plays a file"
-    with peers.baresip(system) as (pid, port):
+    case, who = f"{calls} calls", "baresip, echo"
+    with peers.baresip(system, echoes=True) as (pid, port):
         _, idle = memory_mb(pid)
         callers = generator(
-            other, port=port, user="bench", calls=calls, rate=PLACED, seconds=seconds + 3
+            other,
+            port=port,
+            user="bench",
+            calls=calls,
+            rate=PLACED,
+            settle=SHORTLY,
+            seconds=seconds + 1,
         )
         await_up(callers)
         used = steady(pid, seconds)
         pss, loaded = memory_mb(pid)
         found = figures(callers)
-    rows.add(case, who, used, "% of a core")
-    rows.add(case, who, used / calls, "% of a core a call")
-    rows.add(case, who, (loaded - idle) * 1024 / calls, "KB a call")
-    rows.add(case, who, pss, "MB in all")
-    rows.add(case, who, found["setup_p99_ms"], "ms to 200, p99")
-    rows.add(case, who, found["failed"] + found["hung_up"], "failed or cut off")
-    rows.add(case, who, found["sounding"] * 100, "% of packets back with sound")
+    answered(rows, case, who, found)
+    cost(rows, case, who, used, calls)
+    memory(rows, case, who, idle, loaded, pss, calls)
     own(rows, case, who, found)
 
 
-def steady(pid: int, seconds: float) -> float:
-    """Percent of a core over a stretch that begins a moment after all calls are up."""
-    time.sleep(1.5)
-    start_cpu, start = cpu_seconds(pid), time.monotonic()
-    time.sleep(seconds)
-    return (cpu_seconds(pid) - start_cpu) / (time.monotonic() - start) * 100
+def agent(rows: Rows, calls: int, seconds: float) -> None:
+    """agent-transport: each frame comes to Python and goes back."""
+    system, other = cores()
+    case, who = f"{calls} calls", "agent-transport, echo"
+    callers = generator(
+        other,
+        registrar=peers.AGENT_PORT,
+        calls=calls,
+        rate=PLACED,
+        settle=SHORTLY,
+        seconds=seconds + 1,
+    )
+    await_up(callers)
+    with peers.agent(system) as pid:
+        time.sleep(1)
+        _, idle = memory_mb(pid)
+        await_up(callers)
+        used = steady(pid, seconds)
+        pss, loaded = memory_mb(pid)
+        found = figures(callers)
+    answered(rows, case, who, found)
+    cost(rows, case, who, used, calls)
+    memory(rows, case, who, idle, loaded, pss, calls)
+    own(rows, case, who, found)
+
+
+def answered(rows: Rows, case: str, who: str, found: dict[str, float]) -> None:
+    rows.add(case, who, found["failed"] + found["hung_up"], "failed or cut off")
+    rows.add(case, who, found["setup_p99_ms"], "ms to 200, p99")
+    rows.add(case, who, found["received"] / max(1, found["sent"]) * 100, "% of packets back")
+    rows.add(case, who, found["mouth_p99_ms"], "ms there and back, p99")
+
+
+def memory(
+    rows: Rows, case: str, who: str, idle: float, loaded: float, pss: float, calls: int
+) -> None:
+    rows.add(case, who, (loaded - idle) * 1024 / calls, "KiB a call")
+    rows.add(case, who, pss, "MB in all")
+
+
+def others(rows: Rows, calls: int, seconds: float) -> None:
+    """The peers that need not go side by side with each run of ours."""
+    for kind in ("epoll", "uvloop", "asyncio"):
+        if kind == "uvloop" and (reason := peers.missing(kind)):
+            rows.absent(peers.ECHOES[kind], reason)
+            continue
+        echo(rows, kind, calls, seconds)
+    for name, limit, bench in (
+        ("baresip", peers.BARESIP_CALLS, phone),
+        ("agent_transport", peers.AGENT_CALLS, agent),
+    ):
+        if reason := peers.missing(name):
+            rows.absent(name, reason)
+        elif calls <= limit:
+            bench(rows, calls, seconds)
 
 
 def main() -> None:
-    parser = arguments(__doc__ or "")
-    parser.add_argument("--calls", type=int, nargs="*", default=[10, 100, 250, 300, 600, 1000])
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--no-peers", action="store_true")
+    parser = timed(arguments(__doc__ or ""), 5, 60.0)
+    parser.add_argument("--calls", type=int, nargs="*", help="without it 100, 250, 1000 and 1500")
     a = parser.parse_args()
+    times(a)
     rows = Rows("calls")
-    for calls in a.calls:
-        measure(rows, calls, a.seconds)
-        if not a.no_peers:
-            echo(rows, calls, min(a.seconds, 8.0))
-            phone(rows, calls, min(a.seconds, 8.0))
+    for calls in a.calls or ([50] if a.quick else [100, 250, 1000, 1500]):
+        for _ in range(a.runs):
+            measure(rows, calls, a.seconds)
+            if not a.no_peers:
+                echo(rows, "echo", calls, a.seconds)
+        for _ in range(0 if a.no_peers else a.peer_runs):
+            others(rows, calls, a.peer_seconds)
     rows.show(a.json)
 
 

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -102,7 +103,7 @@ def pinned(core: set[int]) -> list[str]:
 def generator(
     core: set[int], *, echo: Sequence[int] = (), **options: str | float
 ) -> subprocess.Popen[str]:
-    """The generator on its core; its first line says that every call was placed."""
+    """The generator on its core; its first line says that every call stands."""
     command = [*pinned(core), sys.executable, "-m", "bench.generator"]
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
@@ -112,9 +113,17 @@ def generator(
 
 
 def await_up(process: subprocess.Popen[str]) -> None:
+    """Until every call stands, or for a registrar's first line, until it listens."""
     assert process.stdout is not None
     if not process.stdout.readline():
         raise SystemExit("the generator died")
+
+
+def steady(pid: int, seconds: float) -> float:
+    """Percent of a core that a process tree uses over the next ``seconds``."""
+    used, start = cpu_seconds(pid), time.monotonic()
+    time.sleep(seconds)
+    return (cpu_seconds(pid) - used) / (time.monotonic() - start) * 100
 
 
 def figures(process: subprocess.Popen[str]) -> dict[str, Any]:
@@ -220,32 +229,57 @@ def histogram_share(metrics: dict[str, float], name: str, share: float) -> float
 
 
 class Rows:
-    """What a benchmark found: a table for people, rows of JSON for programs."""
+    """What a benchmark found: a table for people, rows of JSON for programs.
+
+    What is added again under the same case, subject and unit is a further run of the same; the
+    figure is the median of the runs.
+    """
 
     def __init__(self, bench: str) -> None:
         self.bench = bench
-        self.rows: list[dict[str, str | float]] = []
+        self._found: dict[tuple[str, str, str], list[float]] = {}
+        self._absent: dict[str, str] = {}
 
     def add(self, case: str, subject: str, figure: float, unit: str) -> None:
-        self.rows.append(
-            {"bench": self.bench, "case": case, "subject": subject, "figure": figure, "unit": unit}
-        )
+        self._found.setdefault((case, subject, unit), []).append(figure)
+
+    def absent(self, subject: str, reason: str) -> None:
+        """A peer that could not be run: named, never left out in silence."""
+        self._absent[subject] = reason
+
+    @property
+    def rows(self) -> list[dict[str, str | float | None]]:
+        """Rows of bench, case, subject, figure and unit; a peer that is absent has no figure."""
+        rows: list[dict[str, str | float | None]] = [
+            {"bench": self.bench, "case": c, "subject": s, "figure": median(found), "unit": u}
+            for (c, s, u), found in self._found.items()
+        ]
+        rows += [
+            {"bench": self.bench, "case": "", "subject": s, "figure": None, "unit": f"absent: {r}"}
+            for s, r in self._absent.items()
+        ]
+        return rows
 
     def show(self, to: Path | None) -> None:
         """A table a case: a line a figure, a column a subject."""
-        console = Console(width=110)
-        for case in dict.fromkeys(str(row["case"]) for row in self.rows):
-            here = [row for row in self.rows if row["case"] == case]
+        rows = [row for row in self.rows if row["figure"] is not None]
+        # As wide as it must be: what is read from a file later has no other place to look.
+        console = Console(width=60 + 25 * len({row["subject"] for row in rows}))
+        for case in dict.fromkeys(str(row["case"]) for row in rows):
+            here = [row for row in rows if row["case"] == case]
             subjects = list(dict.fromkeys(str(row["subject"]) for row in here))
             table = Table(title=f"{self.bench}: {case}", title_justify="left")
             table.add_column("")
             for subject in subjects:
                 table.add_column(subject, justify="right")
             for unit in dict.fromkeys(str(row["unit"]) for row in here):
-                found = {row["subject"]: row["figure"] for row in here if row["unit"] == unit}
-                table.add_row(unit, *(shown(found.get(subject)) for subject in subjects))
+                figure = {row["subject"]: row["figure"] for row in here if row["unit"] == unit}
+                table.add_row(unit, *(shown(figure.get(subject)) for subject in subjects))
             console.print(table)
+        for subject, reason in self._absent.items():
+            console.print(f"{self.bench}: {subject} absent: {reason}")
         if to is not None:
+            to.parent.mkdir(parents=True, exist_ok=True)
             to.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
 
 
@@ -259,3 +293,24 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, help="write the rows there as well")
     return parser
+
+
+def timed(parser: argparse.ArgumentParser, runs: int, seconds: float) -> argparse.ArgumentParser:
+    """Options of a benchmark that takes the median of runs; --quick only shows that it works."""
+    parser.add_argument("--runs", type=int, default=runs, help="figures are medians of so many")
+    parser.add_argument("--seconds", type=float, default=seconds, help="of steady state a run")
+    parser.add_argument("--peer-runs", type=int, help="without it as --runs")
+    parser.add_argument("--peer-seconds", type=float, help="without it as --seconds")
+    parser.add_argument(
+        "--quick", action="store_true", help="a smoke run: one short run, few calls"
+    )
+    parser.add_argument("--no-peers", action="store_true")
+    return parser
+
+
+def times(a: argparse.Namespace, quick: float = 4.0) -> None:
+    """Fill in what was left out."""
+    if a.quick:
+        a.runs, a.seconds, a.peer_runs, a.peer_seconds = 1, quick, 1, quick
+    a.peer_runs = min(a.runs, a.peer_runs or a.runs)
+    a.peer_seconds = a.peer_seconds or a.seconds

@@ -1,77 +1,102 @@
-"""What the same generator meets instead of us: a bare echo, baresip, sipp."""
+"""What the same generator meets instead of us, each a process on one core.
+
+Each peer is a context manager; ``missing`` says why one is not here. What comes from Debian:
+baresip (baresip-core), sipp (sip-tester), rtpengine (rtpengine-daemon). What comes from PyPI is
+in ``requirements.txt``.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import math
-import resource
-import select
 import shutil
-import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench import native
 from bench.harness import free_port, pinned
+from bench.ng import Engine
 
 BARESIP_CALLS = 250
 """The 256th call at once is answered 500."""
+AGENT_CALLS = 100
+AGENT_PORT = 5060
+"""It takes no other."""
+ECHOES = {
+    "echo": "bare echo, C",
+    "epoll": "bare echo, Python epoll",
+    "uvloop": "bare echo, uvloop",
+    "asyncio": "bare echo, asyncio",
+}
+MODULES = Path("/usr/lib/baresip/modules")
 BARESIP = """
 poll_method epoll
 sip_listen 127.0.0.1:{sip}
 call_local_timeout 120
 call_max_calls 1000
 audio_player aubridge,nobody
-audio_source aufile,{sound}
+audio_source {source}
 audio_alert aubridge,nobody
 rtp_ports 30000-34000
 jitter_buffer_delay 2-10
 net_interface 127.0.0.1
 module_path {modules}
 module g711.so
-module aufile.so
 module aubridge.so
 module_app account.so
-module_app menu.so
+{more}
 """
-MODULES = Path("/usr/lib/baresip/modules")
+PROGRAMS = {"baresip": "baresip-core", "sipp": "sip-tester", "rtpengine": "rtpengine-daemon"}
 
 
-def echo(count: int) -> None:
-    """Sockets that send back what comes, and nothing else: what the kernel alone costs."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    epoll = select.epoll()
-    sockets = {}
-    for _ in range(count):
-        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        one.bind(("127.0.0.1", 0))
-        one.setblocking(False)
-        epoll.register(one, select.EPOLLIN)
-        sockets[one.fileno()] = one
-    print(*(one.getsockname()[1] for one in sockets.values()), flush=True)
-    buffer = bytearray(2048)
-    view = memoryview(buffer)
-    while True:
-        for fd, _ in epoll.poll():
-            size, source = sockets[fd].recvfrom_into(buffer)
-            sockets[fd].sendto(view[:size], source)
+def missing(name: str) -> str | None:
+    """Why a peer cannot be run here, or nothing."""
+    if name in PROGRAMS:
+        if shutil.which(name) is None:
+            return f"not installed (Debian: {PROGRAMS[name]})"
+        return None
+    if importlib.util.find_spec(name) is None:
+        return "not in this environment (make bench makes one that has it)"
+    return None
 
 
 @contextmanager
-def echo_server(core: set[int], count: int) -> Iterator[tuple[int, list[int]]]:
-    """Process id and ports."""
-    command = [*pinned(core), sys.executable, "-m", "bench.peers", str(count)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.pid, [int(port) for port in process.stdout.readline().split()]
-        finally:
-            process.kill()
+def started(
+    core: set[int], command: Sequence[str | Path], *, reads: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    """A process on its core, killed at the end; ``reads``: its stdout is ours."""
+    process = subprocess.Popen(
+        [*pinned(core), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if reads else subprocess.DEVNULL,
+        stderr=None if reads else subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@contextmanager
+def echo_server(core: set[int], count: int, kind: str = "epoll") -> Iterator[tuple[int, list[int]]]:
+    """A bare echo, one of ECHOES: process id and ports."""
+    if kind == "echo":
+        command: list[str | Path] = [native.compiled("echo"), str(count)]
+    else:
+        command = [sys.executable, "-m", "bench.echoes", kind, str(count)]
+    with started(core, command, reads=True) as process:
+        assert process.stdout is not None
+        yield process.pid, [int(port) for port in process.stdout.readline().split()]
 
 
 def write_tone(path: Path, seconds: int = 45) -> None:
@@ -86,55 +111,71 @@ def write_tone(path: Path, seconds: int = 45) -> None:
     path.write_bytes(head + struct.pack("<4sI", b"data", len(sound)) + sound)
 
 
-def has_baresip() -> bool:
-    return shutil.which("baresip") is not None and MODULES.is_dir()
-
-
 @contextmanager
-def baresip(core: set[int]) -> Iterator[tuple[int, int]]:
-    """A phone that answers everybody and plays a file: process id and SIP port."""
+def baresip(
+    core: set[int], *, echoes: bool = False, seconds: int = 45
+) -> Iterator[tuple[int, int]]:
+    """A phone that answers everybody: process id and SIP port.
+
+    It plays a file of ``seconds``, or sends back what it hears (module echo over aubridge, so
+    that each frame is decoded, bridged and coded again).
+    """
+    account = "<sip:bench@127.0.0.1>;regint=0;answermode={mode};audio_codecs=pcmu/8000/1\n"
     with tempfile.TemporaryDirectory(prefix="bench-baresip-") as name:
         folder, port = Path(name), free_port()
-        write_tone(folder / "sound.wav")
+        if echoes:
+            source, more = "aubridge,nobody", "module_app menu.so\nmodule_app echo.so"
+        else:
+            write_tone(folder / "sound.wav", seconds)
+            source = f"aufile,{folder / 'sound.wav'}"
+            more = "module aufile.so\nmodule_app menu.so"
         (folder / "config").write_text(
-            BARESIP.format(sip=port, sound=folder / "sound.wav", modules=MODULES)
+            BARESIP.format(sip=port, source=source, modules=MODULES, more=more)
         )
-        (folder / "accounts").write_text(
-            "<sip:bench@127.0.0.1>;regint=0;answermode=auto;audio_codecs=pcmu/8000/1\n"
-        )
+        (folder / "accounts").write_text(account.format(mode="manual" if echoes else "auto"))
         (folder / "contacts").touch()
-        command = [*pinned(core), "baresip", "-f", name, "-n", "127.0.0.1"]
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
+        with started(core, ["baresip", "-f", name, "-n", "127.0.0.1"]) as process:
             time.sleep(2)
             yield process.pid, port
-        finally:
-            process.kill()
-            process.wait()
-
-
-def has_sipp() -> bool:
-    return shutil.which("sipp") is not None
 
 
 @contextmanager
 def sipp(core: set[int]) -> Iterator[tuple[int, int]]:
     """sipp's own answerer: a 200, then the caller's BYE; no media, no records."""
     port = free_port()
-    command = [*pinned(core), "sipp", "-sn", "uas", "-nostdin", "-p", str(port), "-i", "127.0.0.1"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    command = ["sipp", "-sn", "uas", "-nostdin", "-p", str(port), "-i", "127.0.0.1"]
+    with started(core, command) as process:
         time.sleep(1)
         yield process.pid, port
-    finally:
-        process.kill()
-        process.wait()
 
 
-if __name__ == "__main__":
-    echo(int(sys.argv[1]))
+@contextmanager
+def rtpengine(core: set[int]) -> Iterator[tuple[int, int]]:
+    """rtpengine in user space, one worker: process id and control port.
+
+    Raises:
+        RuntimeError: it does not answer.
+    """
+    port = free_port()
+    command = ["rtpengine", "--table=-1", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{port}"]
+    command += ["--foreground", "--log-stderr", "--log-level=3", "--num-threads=1"]
+    command += ["--port-min=35000", "--port-max=49999", "--no-log-timestamps"]
+    with started(core, command) as process:
+        engine = Engine(port)
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                engine.ask("ping")
+                break
+            except OSError:
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise RuntimeError("rtpengine did not start") from None
+                time.sleep(0.2)
+        yield process.pid, port
+
+
+@contextmanager
+def agent(core: set[int]) -> Iterator[int]:
+    """agent-transport's endpoint; the generator must be its registrar. Process id."""
+    with started(core, [sys.executable, "-m", "bench.agents"], reads=True) as process:
+        yield process.pid

@@ -15,12 +15,21 @@ COUNTS = {
     "prompts": "SELECT COUNT(*) FROM call_events WHERE event_type = 'call.prompt.played'",
     "digits": "SELECT COUNT(*) FROM call_events WHERE event_type = 'call.dtmf.received'",
     "events": "SELECT COUNT(*) FROM call_events",
+    "concealed": (
+        "SELECT COALESCE(SUM(leg.value ->> 'concealed'), 0)"
+        " FROM call_reports, json_each(call_reports.report, '$.quality') AS leg"
+    ),
+    "concealed_calls": (
+        "SELECT COUNT(DISTINCT call_reports.rowid)"
+        " FROM call_reports, json_each(call_reports.report, '$.quality') AS leg"
+        " WHERE leg.value ->> 'concealed' > 0"
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Counts over all calls."""
+    """Counts over all calls. ``concealed``: frames that were made up, on all legs."""
 
     ended: int
     reports: int
@@ -30,6 +39,8 @@ class Records:
     prompts: int
     digits: int
     events: int
+    concealed: int
+    concealed_calls: int
 
 
 def read(folder: str) -> Records:
