@@ -100,17 +100,9 @@ class LineTones(Columns):
         return found
 
     def hear(
-        self, rows: Rows, loud: Flags, windows: Floats, level: Floats, voiced: Flags, now: float
+        self, rows: Rows, shape: Marks, hertz: Floats, level: Floats, voiced: Flags, now: float
     ) -> None:
-        """A tick of the watched ``rows``.
-
-        ``windows``: float64 (loud rows, 320), the last 40 ms of those that are ``loud`` (bool
-        (rows,)); ``level`` dBm0 and ``voiced`` of all ``rows``.
-        """
-        shape = np.zeros(rows.size, np.int8)
-        hertz = np.zeros(rows.size)
-        if windows.size:
-            shape[loud], hertz[loud] = progress.look(windows)
+        """A tick of the watched ``rows``: what ``progress.look`` saw, their dBm0, and voice."""
         self.hertz[rows] = hertz
         self.spoken_ms[rows] += TICK_MS * (voiced & (shape == NOTHING) & (hertz == 0))
         self._segment(rows, shape, now)
