@@ -158,6 +158,27 @@ class SendDigits(LegCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchAnswer(LegCommand):
+    """Find out whether a person or a machine answered; ``AnswerDetected`` comes back.
+
+    Nothing waits for it.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitGreeting(LegCommand):
+    """Find the end of a machine's greeting; ``GreetingEnded`` comes back.
+
+    With ``beep_only`` silence is no end.
+    """
+
+    seconds: float
+    beep_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndLeg(LegCommand):
     """End one leg: cancel it while it rings, BYE after. ``LegEnded`` comes back."""
 

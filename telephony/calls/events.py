@@ -174,6 +174,41 @@ class GatherCompleted(LegEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerDetected(LegEvent):
+    """Who answered: ``verdict`` is ``human``, ``machine`` or ``unknown``.
+
+    ``confidence`` 0 to 1, ``time_ms`` from the answer to the verdict; ``reason`` as
+    ``calls.ports.AnswerHeard`` has it.
+    """
+
+    verdict: str
+    confidence: float
+    time_ms: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoicemailStarted(LegEvent):
+    """A machine answered and a message is to be left: the dialplan has no more say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GreetingEnded(LegEvent):
+    """A machine's greeting is over. ``how``: ``beep``, ``silence``, or ``timeout``: it is not."""
+
+    how: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoicemailEnded(LegEvent):
+    """What became of the message: ``delivery`` is ``delivered``, ``missing_message``,
+    ``greeting_timeout`` or ``playout_failed``."""
+
+    delivery: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VariableSet(Event):
     """A dialplan variable got a value. ``report``: it belongs into the report."""
 
@@ -338,6 +373,10 @@ EVENTS: dict[str, type[Event]] = {
         PromptPlayed,
         PromptFailed,
         GatherCompleted,
+        AnswerDetected,
+        VoicemailStarted,
+        GreetingEnded,
+        VoicemailEnded,
         VariableSet,
         LegsBridged,
         RoomJoined,

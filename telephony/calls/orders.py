@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 DEFAULT_MAX_SECONDS = 14_400
 MIN_MAX_SECONDS = 30
 DEFAULT_RING_SECONDS = 60.0
+
+
+DEFAULT_AMD_SECONDS = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineOrder:
+    """Find out who answers, and what to do about a machine.
+
+    ``seconds``: after which nobody is found to have answered. ``action``: ``hangup``,
+    ``leave_message`` or "" (say it and go on). ``message``: what is left, dialplan variables
+    filled in.
+    """
+
+    seconds: float = DEFAULT_AMD_SECONDS
+    action: Literal["", "hangup", "leave_message"] = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +35,8 @@ class DialOrder:
     ``to`` is E.164. ``dialplan``, ``trunk`` and ``from_number`` are None where the switchboard
     chooses (design.md section 9, Dial). ``record`` None leaves it to the dialplan. ``test``: a
     test key asked, so the call is a stub. ``session_id`` None has one made. ``source`` is
-    ``api`` or ``callback``. ``max_duration_seconds`` counts from the answer.
+    ``api`` or ``callback``. ``machine`` None: nobody asks who answers. ``max_duration_seconds``
+    counts from the answer.
     """
 
     organization: str
@@ -36,6 +54,7 @@ class DialOrder:
     record: bool | None = None
     max_duration_seconds: int = DEFAULT_MAX_SECONDS
     ring_seconds: float = DEFAULT_RING_SECONDS
+    machine: MachineOrder | None = None
     test: bool = False
     session_id: str | None = None
     source: str = "api"

@@ -90,6 +90,11 @@ class Outcome:
         return cls(Status.ENDED, "transferred", None, by)
 
     @classmethod
+    def voicemail(cls) -> Outcome:
+        """A machine answered, and we hung up, with or without a message."""
+        return cls(Status.ENDED, "voicemail", None, EndedBy.SERVICE)
+
+    @classmethod
     def busy(cls, sip_status: int = 486, sip_reason: str | None = None) -> Outcome:
         return cls(Status.BUSY, "busy", Cause.BUSY, EndedBy.CALLEE, sip_status, sip_reason)
 

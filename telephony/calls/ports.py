@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from telephony.base.errors import Busy
 from telephony.calls.call import Call
@@ -106,6 +106,51 @@ class Recorder(Protocol):
         ...
 
 
+Verdict = Literal["human", "machine", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHeard:
+    """Who answered. ``confidence`` 0 to 1; ``time_ms`` from the watch's beginning to the verdict.
+
+    ``reason``: ``short_greeting``, ``long_greeting``, ``beep``, ``sit`` (special information
+    tones), ``fax``, ``silence`` (no voice at all) or ``timeout``.
+    """
+
+    verdict: Verdict
+    confidence: float
+    time_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GreetingHeard:
+    """A machine's greeting is over. ``how``: ``beep``, ``silence`` or ``timeout`` (it is not)."""
+
+    how: str
+    time_ms: int
+
+
+class Answering(Protocol):
+    """Who has answered, found out from the sound while everything else goes on."""
+
+    def watch_answer(self, done: Callable[[AnswerHeard], None], *, seconds: float) -> None:
+        """Listen from now on; ``done`` once, on the loop, within ``seconds``.
+
+        Never where the leg ends first or another watch begins.
+        """
+        ...
+
+    def await_greeting(
+        self, done: Callable[[GreetingHeard], None], *, seconds: float, beep_only: bool = False
+    ) -> None:
+        """``done`` once, when the greeting is over or ``seconds`` are: a message may begin.
+
+        With ``beep_only`` silence does not count.
+        """
+        ...
+
+
 class Mixing(Protocol):
     """Who hears whom."""
 
@@ -118,7 +163,7 @@ class Mixing(Protocol):
         ...
 
 
-class Media(Player, Recorder, Mixing, Protocol):
+class Media(Player, Recorder, Answering, Mixing, Protocol):
     """One leg's lane of the media engine."""
 
 

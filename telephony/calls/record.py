@@ -69,6 +69,7 @@ class CallReport:
     custom_data: dict[str, Any] = field(default_factory=dict)
     structured_data: dict[str, Any] = field(default_factory=dict)
     scheduled_callback: dict[str, Any] | None = None
+    voicemail: dict[str, Any] | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     analysis_status: str = "heuristic"
     cost_micro_usd: str = "0"

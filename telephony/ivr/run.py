@@ -90,6 +90,7 @@ class Run:
             "to": context.to_number,
             "direction": context.direction.value,
             "call_id": context.call,
+            "amd": "",
         }
 
     # --- time ------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
 _HOLE = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 
-BUILTIN = ("caller", "from", "to", "direction", "call_id")
+BUILTIN = ("caller", "from", "to", "direction", "call_id", "amd")
 """Variables that every call has; they cannot be set."""
 
 MAX_VALUE = 1000

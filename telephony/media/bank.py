@@ -17,6 +17,7 @@ from telephony.audio import tones
 from telephony.base.clock import Clock
 from telephony.calls.events import MediaQuality
 from telephony.calls.ports import Played, Sound
+from telephony.media.amd import AnswerDone, Answers, GreetingDone, ticks
 from telephony.media.bridge import Mixer
 from telephony.media.columns import Samples
 from telephony.media.config import FRAME, RATE, TICK_MS, MediaConfig
@@ -69,6 +70,7 @@ class Bank:
         )
         self.keypads = Keypads()
         self.detectors = Detectors(FIRST_LANES)
+        self.answers = Answers(FIRST_LANES, self._later)
         self.sounds = Sounds(FIRST_LANES, self.detectors.activity, config.hold_music)
         self.seats = Seats()
         self.reports = Reports(clock, rng, config.rtcp_seconds)
@@ -100,6 +102,15 @@ class Bank:
             self.mixer,
             self.sounds,
             self.keypads,
+        )
+        self._parts = (
+            self.streams,
+            self.sources,
+            self.playout,
+            self.playback,
+            self.detectors,
+            self.sounds,
+            self.answers,
         )
         self._allocate()
 
@@ -173,14 +184,7 @@ class Bank:
         self.reports.forget(row)
         self._intake.forget(row)
         self._outlet.forget(row)
-        for part in (
-            self.streams,
-            self.sources,
-            self.playout,
-            self.playback,
-            self.detectors,
-            self.sounds,
-        ):
+        for part in self._parts:
             part.clear(row)
         del self._lanes[row]
         self._measure_height()
@@ -224,6 +228,18 @@ class Bank:
         sounds = [tones.dtmf(c) if c not in ",wW" else _PAUSE for c in digits]
         sound = Sound(np.concatenate(sounds).astype("<i2").tobytes())
         self.playback.play(row, sound, _unheeded)
+
+    def watch_answer(self, row: int, done: AnswerDone, seconds: float) -> None:
+        """Find out who answers."""
+        self.detectors.watch(row, ticks(seconds))
+        self.answers.watch(row, done, seconds)
+
+    def await_greeting(
+        self, row: int, done: GreetingDone, seconds: float, *, beep_only: bool
+    ) -> None:
+        """Find the end of a machine's greeting."""
+        self.detectors.watch(row, ticks(seconds))
+        self.answers.await_end(row, done, seconds, beep_only=beep_only)
 
     def quality(self, row: int) -> MediaQuality:
         """What was counted so far."""
@@ -331,11 +347,16 @@ class Bank:
         self._facts.append(fact)
 
     def _detect(self, voice: Samples, now: float) -> None:
+        count, activity = voice.shape[0], self.detectors.activity
         self.detectors.hear(voice, now)
         for row, key in self.detectors.take_keys():
             self._pressed(row, key)
         for found in self.detectors.take_tones():
             self._later(partial(self._lanes[found.row].on_tone, found.kind.value))
+            self.answers.hear_tone(found.row, found.kind)
+        self.answers.listen(
+            activity.level[:count], activity.voiced[:count], self.detectors.tones.pure[:count]
+        )
 
     def _pressed(self, row: int, digit: str) -> None:
         self._later(partial(self._lanes[row].on_digit, digit, 0))
@@ -352,14 +373,7 @@ class Bank:
 
     def _grow(self) -> None:
         self._capacity *= 2
-        for part in (
-            self.streams,
-            self.sources,
-            self.playout,
-            self.playback,
-            self.detectors,
-            self.sounds,
-        ):
+        for part in self._parts:
             part.grow(self._capacity)
         self._outlet.grow(self._capacity)
         self._allocate()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from telephony.base.errors import MediaFailed
 from telephony.calls.events import MediaQuality
-from telephony.calls.ports import Media, Played, Recorded, Sound
+from telephony.calls.ports import AnswerHeard, GreetingHeard, Media, Played, Recorded, Sound
 from telephony.media.terms import Address, Terms
 
 if TYPE_CHECKING:
@@ -183,6 +183,16 @@ class Lane:
         """End every recording; each ``done`` comes when its file is whole."""
         if self._closed is None:
             self._bank.recordings.finish(self.row)
+
+    def watch_answer(self, done: Callable[[AnswerHeard], None], *, seconds: float) -> None:
+        if self._closed is None:
+            self._bank.watch_answer(self.row, done, seconds)
+
+    def await_greeting(
+        self, done: Callable[[GreetingHeard], None], *, seconds: float, beep_only: bool = False
+    ) -> None:
+        if self._closed is None:
+            self._bank.await_greeting(self.row, done, seconds, beep_only=beep_only)
 
     def bridge(self, other: Media) -> None:
         """Two lanes of the same engine hear each other; whoever was heard before is not."""

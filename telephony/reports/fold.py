@@ -50,6 +50,7 @@ def fold(call: Call, events: Sequence[e.Event | CallEvent]) -> CallReport:
         custom_data={x.name: x.value for x in facts if isinstance(x, e.VariableSet) and x.report},
         structured_data=_structured(outcome, facts, len(messages)),
         scheduled_callback=_callback(call, facts),
+        voicemail=_voicemail(facts),
         metadata=dict(call.metadata),
         events_dropped=max(
             (x.events_dropped for x in facts if isinstance(x, e.CallEnded)), default=0
@@ -146,6 +147,23 @@ def _structured(outcome: Outcome | None, facts: Sequence[e.Event], messages: int
         "digits": digits,
         "messages": messages,
         "transferred_to": transferred[-1] if transferred else None,
+    }
+
+
+def _voicemail(facts: Sequence[e.Event]) -> dict[str, Any] | None:
+    """Who answered and what became of the message (contract 4.3); None where nobody looked."""
+    found = next((x for x in facts if isinstance(x, e.AnswerDetected)), None)
+    if found is None:
+        return None
+    delivery = None
+    if found.verdict == "machine":
+        ended = [x.delivery for x in facts if isinstance(x, e.VoicemailEnded)]
+        started = any(isinstance(x, e.VoicemailStarted) for x in facts)
+        delivery = ended[-1] if ended else "call_ended" if started else "not_attempted"
+    return {
+        "detected": found.verdict == "machine",
+        "amd_verdict": found.verdict,
+        "delivery": delivery,
     }
 
 

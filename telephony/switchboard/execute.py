@@ -20,7 +20,13 @@ from telephony.calls import events as e
 from telephony.calls.callback import Callback
 from telephony.calls.leg import Leg
 from telephony.calls.outcome import Cause, EndedBy, Outcome
-from telephony.calls.ports import DialRequest, LegControl, Recorded
+from telephony.calls.ports import (
+    AnswerHeard,
+    DialRequest,
+    GreetingHeard,
+    LegControl,
+    Recorded,
+)
 from telephony.switchboard.playout import Playout
 from telephony.switchboard.transfers import Transfers
 
@@ -181,6 +187,33 @@ class Executor:
                 reason=reason,
             )
         )
+
+    # --- who answered ----------------------------------------------------------------------
+
+    async def _watch_answer(self, order: c.WatchAnswer) -> None:
+        if (leg := self.leg(order.leg)) is not None:
+            leg.media.watch_answer(partial(self._answer_heard, order.leg), seconds=order.seconds)
+
+    def _answer_heard(self, leg: str, heard: AnswerHeard) -> None:
+        self._session.emit(
+            e.AnswerDetected(
+                at=self._kit.clock.now(),
+                leg=leg,
+                verdict=heard.verdict,
+                confidence=heard.confidence,
+                time_ms=heard.time_ms,
+                reason=heard.reason,
+            )
+        )
+
+    async def _await_greeting(self, order: c.AwaitGreeting) -> None:
+        if (leg := self.leg(order.leg)) is not None:
+            done = partial(self._greeting_heard, order.leg)
+            leg.media.await_greeting(done, seconds=order.seconds, beep_only=order.beep_only)
+
+    def _greeting_heard(self, leg: str, heard: GreetingHeard) -> None:
+        now = self._kit.clock.now()
+        self._session.emit(e.GreetingEnded(at=now, leg=leg, how=heard.how, time_ms=heard.time_ms))
 
     # --- further legs ----------------------------------------------------------------------
 
@@ -416,6 +449,8 @@ _TABLE: dict[type[c.Command], Callable[[Executor, Any], Awaitable[Outcome | None
     c.JoinRoom: Executor._join_room,
     c.LeaveRoom: Executor._leave_room,
     c.SendDigits: Executor._send_digits,
+    c.WatchAnswer: Executor._watch_answer,
+    c.AwaitGreeting: Executor._await_greeting,
     c.EndLeg: Executor._end_leg,
     c.Hangup: Executor._hangup,
     c.Note: Executor._note,

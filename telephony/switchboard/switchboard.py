@@ -23,6 +23,7 @@ from telephony.calls.state import Direction
 from telephony.ivr.model import Dialplan
 from telephony.ivr.program import Context, Program
 from telephony.ivr.routing import Accept, Reject, choose_dialplan, direct, route_inbound
+from telephony.ivr.screen import ScreenedProgram
 from telephony.switchboard.admission import Admission
 from telephony.switchboard.kit import Kit
 from telephony.switchboard.session import Session
@@ -244,10 +245,13 @@ class Switchboard:
             ring_seconds=order.ring_seconds,
             headers=dict(order.headers),
         )
+        context = self._context(call, identity, order.variables)
         session = Session(
             kit,
             call,
-            Program(plan, self._context(call, identity, order.variables)),
+            Program(plan, context)
+            if order.machine is None
+            else ScreenedProgram(plan, context, order.machine),
             record=plan.record if order.record is None else order.record,
             max_seconds=order.max_duration_seconds,
             first_dial=None if stub else request,

@@ -21,8 +21,10 @@ from telephony.calls.events import (
 )
 from telephony.calls.outcome import EndedBy, Outcome
 from telephony.calls.ports import (
+    AnswerHeard,
     DialRequest,
     Emit,
+    GreetingHeard,
     Media,
     Offer,
     OfferedLeg,
@@ -43,6 +45,8 @@ class FakeMedia:
     digits_sent: list[str] = field(default_factory=list)
     recordings: dict[Path, Callable[[Recorded], None]] = field(default_factory=dict)
     message: Path | None = None
+    asked: tuple[Callable[[AnswerHeard], None], float] | None = None
+    awaited: tuple[Callable[[GreetingHeard], None], float, bool] | None = None
 
     def play(self, sound: Sound, done: Callable[[Played], None], *, loop: bool = False) -> None:
         self.playing.append((sound, done, loop))
@@ -79,6 +83,14 @@ class FakeMedia:
         if self.message is not None:
             path, self.message = self.message, None
             self.recordings.pop(path)(Recorded(path, 2000, 32044, "stopped"))
+
+    def watch_answer(self, done: Callable[[AnswerHeard], None], *, seconds: float) -> None:
+        self.asked = (done, seconds)
+
+    def await_greeting(
+        self, done: Callable[[GreetingHeard], None], *, seconds: float, beep_only: bool = False
+    ) -> None:
+        self.awaited = (done, seconds, beep_only)
 
     def finish(self) -> None:
         for path, done in list(self.recordings.items()):

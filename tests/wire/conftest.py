@@ -17,7 +17,9 @@ from telephony.accounts.model import Phone, PhoneNumber, Trunk
 from telephony.base.trace import Trace
 from telephony.calls.events import Event, LegEnded, MediaQuality
 from telephony.calls.ports import (
+    AnswerHeard,
     DialRequest,
+    GreetingHeard,
     LegControl,
     Media,
     Offer,
@@ -146,6 +148,12 @@ class QuietLane:
     def stop_message(self) -> None: ...
 
     def finish(self) -> None: ...
+
+    def watch_answer(self, done: Callable[[AnswerHeard], None], *, seconds: float) -> None: ...
+
+    def await_greeting(
+        self, done: Callable[[GreetingHeard], None], *, seconds: float, beep_only: bool = False
+    ) -> None: ...
 
     def bridge(self, other: Media) -> None: ...
 

@@ -147,7 +147,7 @@ class ReportBody(Snake):
     artifacts: Artifacts
     metadata: dict[str, Any]
     scheduled_callback: dict[str, Any] | None
-    voicemail: dict[str, Any] | None = None
+    voicemail: dict[str, Any] | None
     analysis_status: Literal["heuristic", "completed", "failed"]
     analysis_provider: str | None = None
     analysis_model: str | None = None
@@ -199,6 +199,7 @@ class ReportBody(Snake):
                 ),
                 "metadata": report.metadata,
                 "scheduled_callback": report.scheduled_callback,
+                "voicemail": report.voicemail,
                 "analysis_status": report.analysis_status,
                 "created_at": iso(report.created_at),
                 "updated_at": iso(report.updated_at),

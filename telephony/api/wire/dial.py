@@ -9,11 +9,13 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from telephony.api.wire.base import E164, Body, Camel, Int
 from telephony.calls.orders import (
+    DEFAULT_AMD_SECONDS,
     DEFAULT_MAX_SECONDS,
     DEFAULT_RING_SECONDS,
     MIN_MAX_SECONDS,
     DialOrder,
     DialResult,
+    MachineOrder,
 )
 
 MAX_VARIABLES = 200
@@ -119,8 +121,8 @@ class TelephonyOptions(Body):
 
 
 class DialBody(Body):
-    """The request. ``dialplan``, ``trunk``, ``record``, ``ringing_timeout`` and ``headers``
-    (``X-`` only) are our own additions."""
+    """The request. ``dialplan``, ``trunk``, ``record``, ``ringing_timeout``, ``headers``
+    (``X-`` only) and ``voicemail_message`` are our own additions."""
 
     to: E164
     from_: Annotated[E164 | None, Field(alias="from")] = None
@@ -139,6 +141,7 @@ class DialBody(Body):
     turn_handling: TurnHandling | None = None
     telephony: TelephonyOptions | None = None
     on_machine: Literal["hangup", "leave_message"] | None = None
+    voicemail_message: Annotated[str, Field(max_length=2000)] | None = None
     webhook_tags: Annotated[dict[str, str], Field(max_length=MAX_TAGS)] | None = None
     metadata: dict[str, Any] | None = None
     dialplan: Name | None = None
@@ -202,7 +205,23 @@ class DialBody(Body):
             record=self.record,
             max_duration_seconds=max(MIN_MAX_SECONDS, min(DEFAULT_MAX_SECONDS, wanted)),
             ring_seconds=self.ringing_timeout or DEFAULT_RING_SECONDS,
+            machine=self._machine(),
             test=not live,
+        )
+
+    def _machine(self) -> MachineOrder | None:
+        """What to find out and to do; None where nobody asked. ``agent`` and ``carrier`` are one:
+        on a trunk of our own nobody hears the line but us."""
+        amd = self.telephony.amd if self.telephony is not None else None
+        if amd is not None and amd.mode == "disabled":
+            return None
+        if amd is None and self.on_machine is None:
+            return None
+        seconds = amd.timeout_seconds if amd is not None else None
+        return MachineOrder(
+            seconds=seconds or DEFAULT_AMD_SECONDS,
+            action=self.on_machine or "",
+            message=self.voicemail_message or "",
         )
 
     def _pipeline(self) -> dict[str, Any]:
@@ -213,6 +232,7 @@ class DialBody(Body):
             include={
                 "agent_id", "intent", "constraints", "voice", "system_prompt", "first_message",
                 "llm", "tts_options", "stt_options", "turn_handling", "telephony", "on_machine",
+                "voicemail_message",
             },
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from telephony.base.errors import Busy, MediaFailed
 from telephony.calls.events import MediaQuality
-from telephony.calls.ports import Media, Played, Recorded, Sound
+from telephony.calls.ports import AnswerHeard, GreetingHeard, Media, Played, Recorded, Sound
 from telephony.media.contract import MediaEngine, MediaLane
 from telephony.sdp.address import AddressPolicy, classify
 from telephony.sdp.exchange import Exchange
@@ -238,6 +238,14 @@ class NoSound:
 
     def finish(self) -> None:
         """Nothing is being recorded."""
+
+    def watch_answer(self, done: Callable[[AnswerHeard], None], *, seconds: float) -> None:
+        """Nobody is heard, and no time is kept."""
+
+    def await_greeting(
+        self, done: Callable[[GreetingHeard], None], *, seconds: float, beep_only: bool = False
+    ) -> None:
+        """Nobody is heard, and no time is kept."""
 
     def bridge(self, other: Media) -> None:
         """Silence is heard by nobody."""

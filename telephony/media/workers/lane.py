@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from telephony.base.errors import MediaFailed
 from telephony.calls.events import MediaQuality
-from telephony.calls.ports import Media, Played, Recorded, Sound
+from telephony.calls.ports import AnswerHeard, GreetingHeard, Media, Played, Recorded, Sound
 from telephony.media.terms import Address, Terms
 from telephony.media.workers.reach import check_reach
 
@@ -108,6 +108,14 @@ class RemoteLane:
 
     def finish(self) -> None:
         self._order("finish")
+
+    def watch_answer(self, done: Callable[[AnswerHeard], None], *, seconds: float) -> None:
+        self._order("watch_answer", done=done, seconds=seconds)
+
+    def await_greeting(
+        self, done: Callable[[GreetingHeard], None], *, seconds: float, beep_only: bool = False
+    ) -> None:
+        self._order("await_greeting", done=done, seconds=seconds, beep_only=beep_only)
 
     def bridge(self, other: Media) -> None:
         """Two lanes hear each other, whatever their workers; whoever was heard before is not.

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from telephony.calls.events import MediaQuality
-from telephony.calls.ports import Played, Recorded
+from telephony.calls.ports import AnswerHeard, GreetingHeard, Played, Recorded
 from telephony.media.config import MediaConfig
 from telephony.media.stats import TickStats
 from telephony.media.terms import Terms
@@ -73,6 +73,8 @@ LANE_ORDERS: dict[str, Fields] = {
     },
     "stop_message": {},
     "finish": {},
+    "watch_answer": {"done": Ref.ANSWER, "seconds": float},
+    "await_greeting": {"done": Ref.GREETING, "seconds": float, "beep_only": bool},
     "bridge": {"other": Ref.LANE},
     "enter": {"group": str},
     "leave_group": {"group": str},
@@ -85,6 +87,8 @@ ENGINE_FACTS: dict[str, Fields] = {
     "played": {"ticket": int, "result": Played},
     "recorded": {"ticket": int, "result": Recorded},
     "counted": {"ticket": int, "result": MediaQuality},
+    "answer": {"ticket": int, "result": AnswerHeard},
+    "greeting": {"ticket": int, "result": GreetingHeard},
     "quality": {"lane": int, "quality": MediaQuality},
     "stats": {"lanes": int, "stats": TickStats},
     "traced": {"action": str, "facts": dict[str, str | int | float]},
