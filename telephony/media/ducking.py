@@ -53,7 +53,8 @@ class Ducking(Columns):
         ``frames`` int16 (rows, samples); ``spoken`` (rows,): somebody whom the lane hears speaks.
         """
         # What is down when its prompt ends is up for the next one.
-        self.gain[np.setdiff1d(self._low, rows)] = 1
+        over = np.setdiff1d(self._low, rows)
+        self.gain[over], self.patience[over] = 1, 0
         patience = np.where(spoken, HANGOVER, np.maximum(self.patience[rows] - 1, 0))
         before = self.gain[rows]
         target = np.where(patience > 0, UNDER_SPEECH, np.float32(1)).astype(np.float32)

@@ -16,23 +16,28 @@ from telephony.media.ducking import UNDER_SPEECH, approach
 
 RESUME = 75
 """Ticks of silence from the holder after which ours plays: its music may have pauses."""
+GRACE = 15
+"""Ticks from the beginning in which what the holder still sends is the end of what he said."""
 
 
 class HoldMusic(Columns):
     """``at`` is each lane's next frame of the loop, ``gain`` where it stood after the last tick.
 
-    ``quiet``: ticks since the holder sent sound; ``room``: the limiter's gain.
+    ``waited``: ticks so far; ``quiet``: those since the holder sent sound; ``room``: the gain of
+    the limiter.
     """
 
     LAYOUT = {
         "at": (np.int64, (), 0),
         "gain": (np.float32, (), 0.0),
         "room": (np.float32, (), 1.0),
+        "waited": (np.int64, (), 0),
         "quiet": (np.int64, (), RESUME),
     }
     at: Counts
     gain: Gains
     room: Gains
+    waited: Counts
     quiet: Counts
 
     def __init__(self, capacity: int, music: Samples, frame: int) -> None:
@@ -58,16 +63,18 @@ class HoldMusic(Columns):
         if waiting is not self._waiting:
             new = np.setdiff1d(waiting, self._waiting)
             # From its beginning, at once: the party has just heard the other one say "hold on".
-            self.at[new], self.quiet[new] = 0, RESUME
+            self.at[new], self.waited[new], self.quiet[new] = 0, 0, RESUME
             self._waiting = waiting
         rows = np.union1d(waiting, self._audible[self._audible < sounds.size])
         mine = np.isin(rows, waiting)
-        quiet = np.where(sounds[rows], 0, np.minimum(self.quiet[rows] + 1, RESUME))
+        waited = self.waited[rows] + 1
+        theirs = sounds[rows] & (waited > GRACE)
+        quiet = np.where(theirs, 0, np.minimum(self.quiet[rows] + 1, RESUME))
         target = np.where(sounding[rows], UNDER_SPEECH, np.float32(1))
         target = np.where(mine & (quiet >= RESUME), target, np.float32(0))
         before = self.gain[rows]
         after = approach(before, target.astype(np.float32))
-        self.gain[rows], self.quiet[rows] = after, quiet
+        self.gain[rows], self.quiet[rows], self.waited[rows] = after, quiet, waited
         audible = (before > 0) | (after > 0)
         self._audible = rows = rows[audible]
         if rows.size:

@@ -41,7 +41,7 @@ class Sounds:
         in ``sounding`` (lanes,).
         """
         lanes = sounding.size
-        if rows.size and not (plan.lonely and self._ducking.idle):
+        if not self._ducking.idle or (rows.size and not plan.lonely):
             spoken = plan.company(self._activity.active[:lanes])
             frames = self._ducking.apply(rows, frames, spoken[rows])
         heard[rows] = frames
