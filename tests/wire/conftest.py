@@ -29,7 +29,11 @@ from telephony.calls.ports import (
     Sound,
 )
 from telephony.carriers.trunk import TrunkCarrier, TrunkConfig
+from telephony.media.config import MediaConfig
+from telephony.media.contract import MediaEngine
+from telephony.media.engine import Engine
 from telephony.media.ring import RingSockets
+from telephony.media.workers.engine import WorkerEngine
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -106,6 +110,22 @@ class Book:
         self.phone_list.append(phone)
         self.changed()
         return phone
+
+
+EngineMaker = Callable[..., MediaEngine]
+
+
+@pytest.fixture(params=["process", "workers"])
+def new_engine(request: pytest.FixtureRequest) -> EngineMaker:
+    """``new_engine(config)``: an engine in this process, or over two workers; not started."""
+
+    def make(config: MediaConfig) -> MediaEngine:
+        rng = random.Random(3)
+        if request.param == "process":
+            return Engine(config, RealClock(), rng=rng)
+        return WorkerEngine(config, RealClock(), rng=rng, count=2)
+
+    return make
 
 
 @dataclass
