@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from telephony.audio.pcm import saturate
-from telephony.audio.sinc import sinc_taps
 
 PASS = 0.85
 """End of the pass band as a share of the lower half rate: 3.4 kHz of 4 kHz."""
@@ -67,6 +66,9 @@ def _weights(rate: int, new_rate: int) -> tuple[npt.NDArray[np.float32], int, in
     cutoff = (1 + PASS) / 2 * nyquist / rate
     times = np.arange(outputs) * (rate / new_rate)
     offset = times[None, :] - (np.arange(step + 2 * half + 1) - half)[:, None]
-    weights = sinc_taps(offset, half, cutoff, beta).astype(np.float32)
+    inside = np.sqrt(np.maximum(1 - (offset / half) ** 2, 0))
+    window = np.where(np.abs(offset) <= half, np.i0(beta * inside) / np.i0(beta), 0)
+    taps = np.sinc(2 * cutoff * offset) * window
+    weights = (taps / taps.sum(axis=0)).astype(np.float32)
     weights.flags.writeable = False
     return weights, half, step

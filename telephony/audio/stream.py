@@ -1,30 +1,33 @@
-"""Sound of many lanes from one rate to another as it arrives: 8 ↔ 16 ↔ 24 ↔ 48 kHz.
+"""Sound from one rate to another as it arrives: 8 ↔ 16 ↔ 24 ↔ 48 kHz, of many lanes or of one.
 
 One polyphase filter as a banded matrix: a block of inputs and the history before it, times the
-matrix, is a block of outputs. All lanes and blocks of a frame are a few matrix products.
+matrix, is a block of outputs. A frame of all lanes is one matrix product a block.
 
 **A lane sounds the same alone and in company, bit for bit.** A BLAS may add in another order for
 another row or another number of rows, and a sum that is rounded on the way then differs in its
-last bit. So the products are made in float32, at double speed, only where this BLAS was seen to
-treat all rows of all shapes used here alike (``_rows_alike``); else in float64 with taps that
+last bit. So the products are made in float32, at twice the speed, only where this BLAS was seen
+to treat all rows of all shapes used here alike (``_rows_alike``); else in float64 with taps that
 are multiples of 2⁻²⁴, where every sum of products with int16 is exact and order is no matter.
+OpenBLAS' kernels for AVX-512 are of the first kind, those for AVX2 of the second.
 
-Chosen by measurement (bench/transcode.py): windows that overlap in place, a product a block,
-beat windows copied one behind the other from 16 lanes on by a third; one lane alone would then
-be a matrix times a vector a block, and there the copy is faster: 1.6 against 2.5 µs a frame.
+Chosen by measurement (``bench.transcode`` has the whole), for 160 samples of µ-law to 16 kHz:
+
+* Many lanes: windows that overlap in place, a product a block, 1.7 ns a sample; windows copied
+  one behind the other for one large product 2.3; lanes side by side, time along the rows, 3.2.
+* One lane (``LaneResampler``): its windows copied, one product of 10 rows, 1.5 µs; in place that
+  would be 10 products of a vector, 2.5 µs; one matrix for the whole frame 3.4 µs.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil, gcd
+from math import gcd
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from telephony.audio import g711
-from telephony.audio.sinc import sinc_taps
 
 Samples = npt.NDArray[np.int16]
 Codes = npt.NDArray[np.uint8]
@@ -32,26 +35,36 @@ Reals = npt.NDArray[np.floating[Any]]
 Rows = npt.NDArray[np.int64]
 
 RATES = (8000, 16000, 24000, 48000)
-HALF = 21
-"""Half the filter's length in samples of the lower rate: 2.6 ms of delay at 8 kHz."""
-CUTOFF = 0.91
-BETA = 5.9
-"""With CUTOFF: within 0.4 dB to 85 % of the lower half rate, 62 dB down from all of it on."""
+HALF = 16
+"""Half the filter's length in samples of the lower rate: 2 ms of delay at 8 kHz."""
+SHAPE = (
+    *(0.031251, 0.060263, 0.064565, 0.060882, 0.063519, 0.062182, 0.062043, 0.063633, 0.060822),
+    *(0.064558, 0.060262, 0.064693, 0.060562, 0.064484, 0.048663, 0.011356, 0.000052, 0.000013),
+    *(0.000020, -0.000029, 0.000025),
+)
+"""The filter as a sum of cosines, term m with m half waves in HALF samples.
+
+Found by least squares with weights that rise where the error is largest (Lawson), over the bands
+of all pairs of rates together: within 0.32 dB to 85 % of the lower half rate, 62 dB down from all
+of it on. Whole recordings have 80 dB (``resample``), for twice the length and delay.
+"""
 TICK_MS = 20
 _BLOCK = 16
-"""Samples a block of the lower rate (of 24 kHz beside 16: 24): short is less to multiply, but
-vector registers want to be full."""
-_LANES = 64
-"""Lanes a product: their windows and results stay in the second-level cache."""
+"""Samples of a block at the lower rate (8 and 24 pairs of 2 and 3 between 16 and 24 kHz): short
+blocks are less to multiply, but vector registers want to be full."""
+_LANES = 256
+"""The most lanes a product: windows and results stay in a second-level cache of 1 MB."""
+_STEP = 8
+"""A product has a multiple of so many lanes, that its shapes are few."""
 _GRID = 1 << 24
+_LOW, _HIGH = -32768.0, 32767.0
 
 
 class Resampler:
     """One direction for ``capacity`` lanes, each with its own history.
 
     Output comes with every frame, the first included, and is ``delay_ms`` late. A lane that was
-    cleared begins in silence; no other lane notices. Nothing is allocated in a tick but the
-    result, and that not where ``out`` is given.
+    cleared begins in silence; no other lane notices.
     """
 
     def __init__(
@@ -63,36 +76,30 @@ class Resampler:
             ValueError: a rate that is not in ``RATES``, the same rate twice, or frames that are
                 shorter than the filter or hold no whole number of blocks.
         """
-        if rate not in RATES or new_rate not in RATES or rate == new_rate:
-            raise ValueError(f"no conversion from {rate} to {new_rate} Hz")
-        samples = rate * TICK_MS // 1000 if samples is None else samples
-        taps, self._history, step = _taps(rate, new_rate)
-        if samples < self._history or samples % step:
-            raise ValueError(f"{samples} samples are not a frame from {rate} to {new_rate} Hz")
-        self.rate, self.new_rate, self.samples = rate, new_rate, samples
-        self.new_samples = samples * new_rate // rate
-        self.delay_ms = 1000 * HALF / min(rate, new_rate)
-        blocks = samples // step
-        self._padded = _rows_alike(rate, new_rate, blocks)
-        kind: type[np.floating[Any]] = np.float32 if self._padded else np.float64
-        self._taps: Reals = taps.astype(kind)
-        self._tails: Samples = np.zeros((capacity, self._history), np.int16)
-        self._work: Reals = np.zeros((_LANES, self._history + samples), kind)
-        self._sums: Reals = np.zeros((_LANES, self.new_samples), kind)
-        self._windows = _blocks(self._work, blocks, step, taps.shape[0])
-        self._results = _blocks(self._sums, blocks, taps.shape[1], taps.shape[1])
-        self._single: Reals = np.zeros((blocks, taps.shape[0]), kind)
-        self._single_result: Reals = self._sums[0].reshape(blocks, -1)
+        bank = _bank(rate, new_rate, samples)
+        self.rate, self.new_rate = rate, new_rate
+        self.samples, self.new_samples = bank.samples, bank.new_samples
+        self.delay_ms = delay_ms(rate, new_rate)
+        self._taps = bank.taps
+        self._even = bank.alike
+        self._history = bank.history
+        self._tails: Samples = np.zeros((capacity, bank.history), np.int16)
+        self._work = np.zeros((_LANES, bank.history + bank.samples), bank.kind)
+        self._sums = np.zeros((_LANES, bank.new_samples), bank.kind)
+        size, outputs = bank.taps.shape
+        self._windows = _blocks(self._work, bank.blocks, bank.step, size)
+        self._results = _blocks(self._sums, bank.blocks, outputs, outputs)
 
     @property
     def capacity(self) -> int:
+        """Lanes there is room for."""
         return len(self._tails)
 
     def grow(self, capacity: int) -> None:
         """Room for more lanes; what is there stays."""
         old = self._tails
         self._tails = np.zeros((capacity, self._history), np.int16)
-        self._tails[: old.shape[0]] = old
+        self._tails[: len(old)] = old
 
     def clear(self, row: int) -> None:
         """A lane begins anew: silence came before."""
@@ -107,76 +114,166 @@ class Resampler:
         """
         if out is None:
             out = np.empty((len(frames), self.new_samples), np.int16)
-        for start in range(0, len(frames), _LANES):
-            part = slice(start, start + _LANES)
-            self._convert(frames[part], part if rows is None else rows[part], out[part])
+        for part in _parts(len(frames)):
+            np.copyto(out[part], self._sum(frames[part], part, rows), casting="unsafe")
         return out
 
     def decode(
         self, law: int, codes: Codes, rows: Rows | None = None, out: Samples | None = None
     ) -> Samples:
         """G.711 ``codes`` uint8 (n, samples) → int16 (n, new_samples)."""
-        return self.process(g711.decode(law, codes), rows, out)
+        if out is None:
+            out = np.empty((len(codes), self.new_samples), np.int16)
+        for part in _parts(len(codes)):
+            frames = g711.decode(law, codes[part])
+            np.copyto(out[part], self._sum(frames, part, rows), casting="unsafe")
+        return out
 
     def encode(
         self, law: int, frames: Samples, rows: Rows | None = None, out: Codes | None = None
     ) -> Codes:
         """int16 (n, samples) → G.711 codes uint8 (n, new_samples)."""
-        return g711.encode(law, self.process(frames, rows), out)
+        if out is None:
+            out = np.empty((len(frames), self.new_samples), np.uint8)
+        for part in _parts(len(frames)):
+            samples = self._sum(frames[part], part, rows).astype(np.int16)
+            g711.encode(law, samples, out[part])
+        return out
 
-    def _convert(self, frames: Samples, rows: Rows | slice, out: Samples) -> None:
+    def _sum(self, frames: Samples, part: slice, rows: Rows | None) -> Reals:
+        """Whole numbers (n, new_samples) within full scale, valid until the next call."""
         count, history = len(frames), self._history
+        lanes = part if rows is None else rows[part]
         work = self._work[:count]
-        work[:, :history] = self._tails[rows][:count]
+        work[:, :history] = self._tails[lanes]
         work[:, history:] = frames
-        self._tails[rows] = frames[:, -history:]
-        if count == 1:
-            self._single[:] = self._windows[:, 0]
-            np.matmul(self._single, self._taps, out=self._single_result)
-        else:
-            # What lies below the last lane is finite and nobody's.
-            lanes = 1 << (count - 1).bit_length() if self._padded else count
-            np.matmul(self._windows[:, :lanes], self._taps, out=self._results[:, :lanes])
+        self._tails[lanes] = frames[:, -history:]
+        # Rows below the last lane are finite and nobody's.
+        high = -(-count // _STEP) * _STEP if self._even else count
+        np.matmul(self._windows[:, :high], self._taps, out=self._results[:, :high])
         sums = self._sums[:count]
-        sums.clip(-32768.0, 32767.0, out=sums)
+        sums.clip(_LOW, _HIGH, out=sums)
+        return np.rint(sums, out=sums)
+
+
+class LaneResampler:
+    """One direction for one lane alone, a frame at a time: the same samples as a ``Resampler``'s.
+
+    What a matrix of lanes spends once a tick is here spent a frame, so everything that can be is
+    prepared: the views, the tables, and full scale is where a table of codes ends.
+    """
+
+    def __init__(self, rate: int, new_rate: int, *, samples: int | None = None) -> None:
+        """As ``Resampler``."""
+        bank = _bank(rate, new_rate, samples)
+        self.rate, self.new_rate = rate, new_rate
+        self.samples, self.new_samples = bank.samples, bank.new_samples
+        self.delay_ms = delay_ms(rate, new_rate)
+        self._taps = bank.taps
+        self._line = np.zeros(bank.history + bank.samples, bank.kind)
+        self._past, self._now = self._line[: bank.history], self._line[bank.history :]
+        self._tail = self._line[-bank.history :]
+        size, outputs = bank.taps.shape
+        self._overlapping = _blocks(self._line[None], bank.blocks, bank.step, size)[:, 0]
+        self._windows = np.zeros((bank.blocks, size), bank.kind)
+        self._sums = np.zeros(bank.new_samples, bank.kind)
+        self._results = self._sums.reshape(bank.blocks, outputs)
+        self._values = g711.DECODE_TABLES.astype(bank.kind)
+
+    def clear(self) -> None:
+        """Begin anew: silence came before."""
+        self._line[:] = 0
+
+    def process(self, frame: Samples) -> Samples:
+        """int16 (samples,) → int16 (new_samples,), limited at full scale."""
+        self._now[:] = frame
+        return self._limited()
+
+    def decode(self, law: int, codes: Codes) -> Samples:
+        """G.711 ``codes`` uint8 (samples,) → int16 (new_samples,)."""
+        np.take(self._values[law], codes, out=self._now, mode="wrap")
+        return self._limited()
+
+    def encode(self, law: int, frame: Samples) -> Codes:
+        """int16 (samples,) → G.711 codes uint8 (new_samples,)."""
+        self._now[:] = frame
+        sums = self._multiply()
         np.rint(sums, out=sums)
-        np.copyto(out, sums, casting="unsafe")
+        sums -= _LOW
+        return np.take(_CODES[law], sums.astype(np.intp), mode="clip")
+
+    def _limited(self) -> Samples:
+        sums = self._multiply()
+        sums.clip(_LOW, _HIGH, out=sums)
+        return np.rint(sums, out=sums).astype(np.int16)
+
+    def _multiply(self) -> Reals:
+        self._windows[:] = self._overlapping
+        np.matmul(self._windows, self._taps, out=self._results)
+        self._past[:] = self._tail
+        return self._sums
+
+
+def delay_ms(rate: int, new_rate: int) -> float:
+    """How late the sound is: half the filter."""
+    return 1000 * HALF / min(rate, new_rate)
+
+
+_CODES: Codes = np.roll(g711.ENCODE_TABLES, 32768, axis=1)
+"""uint8 (2, 65536): code of each sample from −32768 up."""
+
+
+class _Bank:
+    """What all converters of one kind of frame share. Not written to."""
+
+    def __init__(self, rate: int, new_rate: int, samples: int) -> None:
+        up, down = new_rate // gcd(rate, new_rate), rate // gcd(rate, new_rate)
+        groups = _BLOCK // min(up, down)
+        outputs, self.step = groups * up, groups * down
+        lower = min(rate, new_rate)
+        self.history = 2 * HALF * rate // lower
+        if samples < self.history or samples % self.step:
+            raise ValueError(f"{samples} samples are not a frame from {rate} to {new_rate} Hz")
+        self.samples, self.new_samples = samples, samples * new_rate // rate
+        self.blocks = samples // self.step
+        times = np.arange(outputs) * (rate / new_rate) - self.history / 2
+        offset = np.arange(-self.history, self.step)[:, None] - times
+        offset *= lower / (rate * HALF)
+        waves = np.cos(np.pi * np.arange(len(SHAPE)) * offset[..., None]) @ np.array(SHAPE)
+        taps = np.where(np.abs(offset) <= 1, waves, 0)
+        taps = np.rint(taps / taps.sum(axis=0) * _GRID) / _GRID
+        self.alike = _rows_alike(taps.astype(np.float32), self.blocks)
+        self.kind: type[np.floating[Any]] = np.float32 if self.alike else np.float64
+        self.taps: Reals = taps.astype(self.kind)
+        self.taps.flags.writeable = False
+
+
+def _bank(rate: int, new_rate: int, samples: int | None) -> _Bank:
+    if rate not in RATES or new_rate not in RATES or rate == new_rate:
+        raise ValueError(f"no conversion from {rate} to {new_rate} Hz")
+    return _shared(rate, new_rate, rate * TICK_MS // 1000 if samples is None else samples)
+
+
+_shared = lru_cache(maxsize=32)(_Bank)
+
+
+def _rows_alike(taps: Reals, blocks: int) -> bool:
+    """Whether float32 products give a row the same bits wherever and with however many it is."""
+    window = np.random.default_rng(0).integers(-32768, 32768, len(taps)).astype(np.float32)
+    rows = np.tile(window, (_LANES, 1))
+    expected = (rows @ taps)[0]
+    return all(
+        np.array_equal(rows[:count] @ taps, np.broadcast_to(expected, (count, len(expected))))
+        for count in (blocks, *range(_STEP, _LANES + 1, _STEP))
+    )
 
 
 def _blocks(matrix: Reals, blocks: int, step: int, size: int) -> Reals:
     """A view (blocks, rows, size) of (rows, samples): block b begins at sample b · step."""
     rows, samples = matrix.strides
-    view: Reals = np.lib.stride_tricks.as_strided(
-        matrix, (blocks, matrix.shape[0], size), (step * samples, rows, samples)
-    )
-    return view
+    shape, strides = (blocks, len(matrix), size), (step * samples, rows, samples)
+    return np.lib.stride_tricks.as_strided(matrix, shape, strides)
 
 
-@lru_cache(maxsize=16)
-def _taps(rate: int, new_rate: int) -> tuple[npt.NDArray[np.float64], int, int]:
-    """(matrix (window, outputs a block), samples before a block, samples a block advances)."""
-    up, down = new_rate // gcd(rate, new_rate), rate // gcd(rate, new_rate)
-    groups = _BLOCK // min(up, down)
-    outputs, step = groups * up, groups * down
-    lower = min(rate, new_rate)
-    half = HALF * rate / lower
-    history = ceil(2 * half)
-    times = np.arange(outputs) * (rate / new_rate) - half
-    offset = np.arange(-history, step)[:, None] - times[None, :]
-    taps = sinc_taps(offset, half, CUTOFF * lower / rate / 2, BETA)
-    return np.rint(taps * _GRID) / _GRID, history, step
-
-
-@lru_cache(maxsize=16)
-def _rows_alike(rate: int, new_rate: int, blocks: int) -> bool:
-    """Whether float32 products give a row the same bits wherever and with however many it is."""
-    taps, _, _ = _taps(rate, new_rate)
-    window = np.random.default_rng(0).integers(-32768, 32768, taps.shape[0])
-    weights = taps.astype(np.float32)
-    counts = {blocks, *(1 << power for power in range(1, _LANES.bit_length()))}
-    found = {
-        row.tobytes()
-        for count in counts
-        for row in np.tile(window.astype(np.float32), (count, 1)) @ weights
-    }
-    return len(found) == 1
+def _parts(count: int) -> list[slice]:
+    return [slice(start, min(start + _LANES, count)) for start in range(0, count, _LANES)]

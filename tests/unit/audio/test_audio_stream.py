@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telephony.audio import g711
-from telephony.audio.stream import RATES, Resampler
+from telephony.audio.stream import RATES, LaneResampler, Resampler
 
 PAIRS = list(permutations(RATES, 2))
 NARROW = [(low, high) for low, high in PAIRS if low == 8000]
@@ -108,7 +108,7 @@ def test_full_scale_is_limited_and_never_wraps(rate: int, new_rate: int) -> None
 @settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    lanes=st.integers(1, 150),
+    lanes=st.integers(1, 300),
     ticks=st.integers(1, 4),
     data=st.data(),
 )
@@ -119,10 +119,12 @@ def test_alone_and_in_company_are_the_same_bit_for_bit(
     sound = rng.integers(-32768, 32768, (ticks, lanes, rate // 50)).astype(np.int16)
     lane = data.draw(st.integers(0, lanes - 1))
     many, one = Resampler(rate, new_rate, lanes), Resampler(rate, new_rate, 1)
+    by_frame = LaneResampler(rate, new_rate)
     for tick in sound:
         rows = rng.permutation(lanes)
-        together = many.process(tick[rows], rows)
-        assert np.array_equal(together[rows == lane][0], one.process(tick[lane : lane + 1])[0])
+        together = many.process(tick[rows], rows)[rows == lane][0]
+        assert np.array_equal(together, one.process(tick[lane : lane + 1])[0])
+        assert np.array_equal(together, by_frame.process(tick[lane]))
 
 
 @settings(max_examples=30, deadline=None)
@@ -163,12 +165,36 @@ def test_other_frame_lengths_sound_the_same(samples: int) -> None:
 @pytest.mark.parametrize("law", [g711.ULAW, g711.ALAW])
 def test_g711_goes_in_and_comes_out(law: int) -> None:
     rng = np.random.default_rng(4)
-    codes = rng.integers(0, 256, (70, 160)).astype(np.uint8)
-    plain, fused = Resampler(8000, 24000, 70), Resampler(8000, 24000, 70)
-    wide = fused.decode(law, codes)
-    assert np.array_equal(wide, plain.process(g711.decode(law, codes)))
-    down, fused_down = Resampler(24000, 8000, 70), Resampler(24000, 8000, 70)
-    assert np.array_equal(fused_down.encode(law, wide), g711.encode(law, down.process(wide)))
+    up, down = Resampler(8000, 24000, 300), Resampler(24000, 8000, 300)
+    plain_up, plain_down = Resampler(8000, 24000, 300), Resampler(24000, 8000, 300)
+    one_up, one_down = LaneResampler(8000, 24000), LaneResampler(24000, 8000)
+    for _ in range(2):
+        codes = rng.integers(0, 256, (300, 160)).astype(np.uint8)
+        wide = up.decode(law, codes)
+        assert np.array_equal(wide, plain_up.process(g711.decode(law, codes)))
+        assert np.array_equal(one_up.decode(law, codes[7]), wide[7])
+        back = down.encode(law, wide)
+        assert np.array_equal(back, g711.encode(law, plain_down.process(wide)))
+        assert np.array_equal(one_down.encode(law, wide[7]), back[7])
+    codes_out, wide_out = np.empty((300, 160), np.uint8), np.empty((300, 480), np.int16)
+    assert up.decode(law, codes, out=wide_out) is wide_out
+    assert down.encode(law, wide, out=codes_out) is codes_out
+
+
+def test_a_single_lane_begins_anew_when_cleared() -> None:
+    rng = np.random.default_rng(5)
+    first, second = rng.integers(-9000, 9000, (2, 160)).astype(np.int16)
+    used, fresh = LaneResampler(8000, 16000), LaneResampler(8000, 16000)
+    used.process(first)
+    used.clear()
+    assert np.array_equal(used.process(second), fresh.process(second))
+
+
+@pytest.mark.parametrize("converter", [Resampler(8000, 16000, 4), LaneResampler(8000, 16000)])
+def test_it_says_what_it_is(converter: Resampler | LaneResampler) -> None:
+    assert (converter.rate, converter.new_rate) == (8000, 16000)
+    assert (converter.samples, converter.new_samples) == (160, 320)
+    assert converter.delay_ms == 2.0
 
 
 @pytest.mark.parametrize(
@@ -177,10 +203,12 @@ def test_g711_goes_in_and_comes_out(law: int) -> None:
         (8000, 8000, None),
         (8000, 11025, None),
         (44100, 8000, None),
-        (8000, 16000, 40),
+        (8000, 16000, 16),
         (8000, 16000, 164),
     ],
 )
 def test_what_it_cannot_convert_it_refuses(rate: int, new_rate: int, samples: int | None) -> None:
     with pytest.raises(ValueError, match=str(rate)):
         Resampler(rate, new_rate, 1, samples=samples)
+    with pytest.raises(ValueError, match=str(rate)):
+        LaneResampler(rate, new_rate, samples=samples)
