@@ -1,10 +1,13 @@
 #!/bin/sh
-# The tests drive real SIP gear: a missing sipp or baresip is a failure, not a skip.
+# The tests drive real SIP gear and a real PostgreSQL: one that is missing is a failure, not a skip.
 set -eu
 missing=
 for pair in sipp:sip-tester baresip:baresip-core; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
+# Debian keeps the server's own tools out of the path.
+command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
+    missing="$missing postgresql"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "installing Debian packages:$missing"

@@ -79,7 +79,9 @@ async def put_sqlite(connection: AsyncConnection, puts: Puts) -> None:
 def put_sync(connection: sa.Connection, puts: Puts) -> None:
     """The same on any other database, inside the transaction that is open."""
     for prepared, rows in puts:
-        connection.exec_driver_sql(prepared.text, list(rows))
+        # Nothing to insert would be one execution without values.
+        if rows:
+            connection.exec_driver_sql(prepared.text, list(rows))
 
 
 def _transaction(connection: sqlite3.Connection, puts: Puts) -> None:

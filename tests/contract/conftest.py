@@ -1,4 +1,4 @@
-"""One suite a port, over every implementation: memory, and SQLite in a file."""
+"""One suite a port, over every implementation: memory, SQLite in a file, PostgreSQL."""
 
 from __future__ import annotations
 
@@ -152,20 +152,32 @@ def files() -> FileRows:
     )
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/telephony.db"
+    made: str = request.getfixturevalue("postgres").fresh()
+    return made
+
+
 Open = Callable[..., Awaitable[Any]]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
-    """Opens stores; closes them all at the end."""
+    """Opens stores over one database; closes them all at the end."""
     opened: list[Any] = []
+    url = f"sqlite:///{tmp_path}/telephony.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").fresh()
 
     async def opening(rows: FileRows = NO_FILE) -> Any:
         store: Any
         if request.param == "memory":
             store = MemoryStore(rows)
         else:
-            store = await Store.open(f"sqlite:///{tmp_path}/telephony.db", SECRET, rows)
+            store = await Store.open(url, SECRET, rows)
         opened.append(store)
         return store
 

@@ -1,10 +1,9 @@
-"""Two processes' worth of connections on one file, and what survives them."""
+"""Two processes' worth of connections on one database, and what survives them."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -24,8 +23,7 @@ def callback(index: int) -> Callback:
     )  # fmt: skip
 
 
-async def test_two_that_claim_from_one_file_share_the_rows(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/t.db"
+async def test_two_that_claim_from_one_database_share_the_rows(url: str) -> None:
     stores = [await Store.open(url, "s") for _ in range(2)]
     for index in range(40):
         await stores[0].callbacks.add(callback(index))
@@ -46,8 +44,7 @@ async def test_two_that_claim_from_one_file_share_the_rows(tmp_path: Path) -> No
         await store.close()
 
 
-async def test_two_that_begin_one_key_at_once_are_one_that_handles(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/t.db"
+async def test_two_that_begin_one_key_at_once_are_one_that_handles(url: str) -> None:
     stores = [await Store.open(url, "s") for _ in range(2)]
     for key in range(10):
         results = await asyncio.gather(
@@ -60,8 +57,8 @@ async def test_two_that_begin_one_key_at_once_are_one_that_handles(tmp_path: Pat
         await store.close()
 
 
-async def test_who_is_cancelled_while_he_begins_holds_no_key(tmp_path: Path) -> None:
-    store = await Store.open(f"sqlite:///{tmp_path}/t.db", "s")
+async def test_who_is_cancelled_while_he_begins_holds_no_key(url: str) -> None:
+    store = await Store.open(url, "s")
     for turns in range(12):
         task = asyncio.ensure_future(store.idempotency.begin("o", f"k{turns}", "h", NOW))
         for _ in range(turns):
@@ -79,8 +76,7 @@ async def test_who_is_cancelled_while_he_begins_holds_no_key(tmp_path: Path) -> 
     await store.close()
 
 
-async def test_answers_stand_and_open_keys_are_free_after_a_restart(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/t.db"
+async def test_answers_stand_and_open_keys_are_free_after_a_restart(url: str) -> None:
     store = await Store.open(url, "s")
     await store.idempotency.begin("o", "done", "h", NOW)
     await store.idempotency.finish("o", "done", Answer(200, b"{}"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +9,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from telephony.base.errors import ConfigError
 from telephony.store import migrate
@@ -20,13 +17,11 @@ from telephony.store.database import Database
 from telephony.store.tables import metadata
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/t.db"
-
-
 def schema(connection: sa.Connection) -> list[str]:
-    """Every statement that SQLite remembers, white space aside."""
+    """What there is: every statement that SQLite remembers, white space aside, or PostgreSQL's
+    tables."""
+    if connection.dialect.name != "sqlite":
+        return sorted(set(sa.inspect(connection).get_table_names()) - {"alembic_version"})
     rows = connection.execute(
         sa.text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name != :own"),
         {"own": "alembic_version"},
@@ -45,7 +40,10 @@ async def test_the_migrations_make_exactly_the_tables(url: str) -> None:
     differences, made = await database.read(lambda c: c.run_sync(compare))
     await database.close()
     assert differences == []
-
+    if not database.sqlite:
+        assert made == sorted(metadata.tables)
+        return
+    # What Alembic does not compare: defaults, partial indexes, constraints' names.
     engine = sa.create_engine("sqlite://")
     with engine.begin() as connection:
         metadata.create_all(connection)
@@ -89,12 +87,3 @@ def test_the_head_is_the_newest_script() -> None:
     scripts = ScriptDirectory.from_config(migrate.alembic_config())
     assert scripts.get_heads() == [migrate.HEAD]
     assert {s.revision for s in scripts.walk_revisions()} == migrate.KNOWN
-
-
-def test_the_tables_can_be_written_for_postgresql() -> None:
-    dialect = postgresql.dialect()
-    for table in metadata.sorted_tables:
-        text = str(CreateTable(table).compile(dialect=dialect))
-        assert "TIMESTAMP WITH TIME ZONE" in text
-        for index in table.indexes:
-            assert "CREATE INDEX" in str(CreateIndex(index).compile(dialect=dialect))
