@@ -114,12 +114,26 @@ class LegUnmuted(LegEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DigitPressed(LegEvent):
-    """One key, once, whatever was retransmitted. ``digit`` is ``*`` in the record of a secret."""
+    """One key, once, whatever was retransmitted. ``digit`` is ``*`` in the record of a secret.
+
+    ``method``: ``rfc4733``, ``info`` (SIP INFO) or ``inband`` (tones in the sound).
+    """
 
     digit: str
     duration_ms: int = 0
     method: str = "rfc4733"
     secret: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToneHeard(LegEvent):
+    """The network or a machine said something in sound; how the call ends is not decided by it.
+
+    ``tone``: ``busy``, ``reorder``, ``sit`` (special information tones), ``fax_call``,
+    ``fax_answer``.
+    """
+
+    tone: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -369,6 +383,7 @@ EVENTS: dict[str, type[Event]] = {
         LegMuted,
         LegUnmuted,
         DigitPressed,
+        ToneHeard,
         DigitsSent,
         PromptPlayed,
         PromptFailed,

@@ -26,6 +26,7 @@ TYPES: dict[type[e.Event], str] = {
     e.LegMuted: "call.mute",
     e.LegUnmuted: "call.unmute",
     e.DigitPressed: "call.dtmf.received",
+    e.ToneHeard: "call.tone.detected",
     e.DigitsSent: "call.dtmf.sent",
     e.PromptPlayed: "call.prompt.played",
     e.PromptFailed: "call.prompt.failed",
@@ -52,7 +53,9 @@ TYPES: dict[type[e.Event], str] = {
 
 # What may be dropped when the store stays away over the ceiling (design.md section 5): facts
 # that move no state and that no report is the poorer for.
-INFORMATIONAL = frozenset({e.PromptPlayed, e.DigitsSent, e.VariableSet, e.LegEarlyMedia})
+INFORMATIONAL = frozenset(
+    {e.PromptPlayed, e.DigitsSent, e.ToneHeard, e.VariableSet, e.LegEarlyMedia}
+)
 
 # Said in columns of their own; and where a file lies on this machine is nobody's business.
 _LEFT_OUT = frozenset({"at", "outcome", "path"})

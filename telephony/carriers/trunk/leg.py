@@ -23,6 +23,7 @@ from telephony.calls.events import (
     LegRinging,
     LegUnheld,
     MediaQuality,
+    ToneHeard,
 )
 from telephony.calls.outcome import Cause, Outcome, Status
 from telephony.calls.ports import DialRequest, Emit, Media, ReferResult
@@ -53,6 +54,9 @@ from telephony.sip.events import (
 )
 
 log = structlog.get_logger("telephony.trunk")
+
+TONES = frozenset({"busy", "reorder", "sit", "fax_call", "fax_answer"})
+"""What is worth a fact; SIP itself tells of ringing."""
 
 
 def _nobody_listens(event: Event) -> None:
@@ -398,6 +402,14 @@ class TrunkLeg:
             DigitPressed(at=now, leg=self.id, digit=digit, duration_ms=duration_ms, method=method)
         )
 
+    def _key_heard(self, digit: str, duration_ms: int) -> None:
+        events = self._voice is not None and self._voice.keys_as_events
+        self._digit(digit, duration_ms, "rfc4733" if events else "inband")
+
+    def _tone_heard(self, kind: str) -> None:
+        if self._state is not LegState.ENDED and kind in TONES:
+            self._tell(ToneHeard(at=self._line.clock.now(), leg=self.id, tone=kind))
+
     def _refuse_refer(self, event: ReferReceived) -> None:
         """Nobody transfers himself at our cost: a dialplan decides where a call goes."""
         agent = self._agent
@@ -461,8 +473,9 @@ class TrunkLeg:
             peer,
             self._place.stranger,
             Owner(
-                digit=lambda digit, duration_ms: self._digit(digit, duration_ms, "rfc4733"),
+                digit=self._key_heard,
                 timeout=self._media_timeout,
+                tone=self._tone_heard,
                 lost=self._media_lost,
                 call=lambda: call_of(self.id),
             ),

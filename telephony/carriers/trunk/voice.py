@@ -28,6 +28,8 @@ class Owner:
     """A key was heard."""
     timeout: Callable[[], None]
     """Nothing was heard, for too long."""
+    tone: Callable[[str], None]
+    """A tone of the network or of a machine was heard."""
     lost: Callable[[], None]
     """The engine died under the voice."""
     call: Callable[[], str]
@@ -106,6 +108,14 @@ class Voice:
         return exchange is not None and exchange.current is not None and exchange.current.held
 
     @property
+    def keys_as_events(self) -> bool:
+        """Whether telephone-event was agreed on; keys are looked for in the sound where not."""
+        exchange = self._exchange
+        if exchange is None or exchange.current is None:
+            return False
+        return exchange.current.dtmf_payload_type is not None
+
+    @property
     def codec(self) -> str:
         """The codec agreed on, "" before."""
         if self._exchange is None or self._exchange.current is None:
@@ -156,6 +166,7 @@ class Voice:
             done(None)
             return
         lane.on_digit, lane.on_timeout, lane.on_lost = _unheeded, _nothing, _nothing
+        lane.on_tone = _no_tone
         lane.end(done)
 
     def _opened(self) -> Exchange:
@@ -168,7 +179,7 @@ class Voice:
             except Busy as busy:
                 raise MediaFailed(busy.message) from busy
             lane.on_digit, lane.on_timeout = owner.digit, owner.timeout
-            lane.on_lost = owner.lost
+            lane.on_lost, lane.on_tone = owner.lost, owner.tone
             self._lane = lane
             local = LocalMedia(
                 host=self._advertised, port=lane.local_address[1], session_id=self._session_id
@@ -260,6 +271,10 @@ NO_SOUND = NoSound()
 
 def _unheeded(digit: str, duration_ms: int) -> None:
     """A key after the end."""
+
+
+def _no_tone(kind: str) -> None:
+    """A tone after the end."""
 
 
 def _nothing() -> None:
