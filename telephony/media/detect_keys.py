@@ -27,6 +27,7 @@ STEADY = 0.9
 it begins and ends mislead about everything but its length."""
 LEAST_SHARE = 0.85
 """Part of the energy of a key's whole half frames that its two tones have: 8 dB over all else."""
+DENSE = 0.75
 
 Marks = npt.NDArray[np.int8]
 Complexes = npt.NDArray[np.complex128]
@@ -83,7 +84,8 @@ class KeyTones(Columns):
         wanted = np.flatnonzero(loud | followed)
         if not wanted.size:
             return found
-        if wanted.size < rows.size:
+        # Copying many costs more than looking at the silent ones.
+        if wanted.size < rows.size * DENSE:
             rows, followed = rows[wanted], followed[wanted]
             halves = halves.reshape(-1, 2 * dtmf.HALF)[wanted].reshape(-1, dtmf.HALF)
             energy = energy.reshape(-1, 2)[wanted].reshape(-1)
