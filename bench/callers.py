@@ -317,6 +317,8 @@ class Callers:
         self.figures.taken += 1
         first = self.placed.get(index)
         pair = first.lane if first is not None else -1
+        if first is not None:
+            self.far.pair(first.lane, caller.lane)
         self.far.talk(caller.lane, port_of(text), self.plan.callee_codec.name, pair=pair)
         self.answer(caller)
 

@@ -91,6 +91,10 @@ class Far:
         kind = self._voices[place].payload_type
         self._c.far_talk(self._far, lane, port, place, kind, pair, int(echoed))
 
+    def pair(self, lane: int, other: int) -> None:
+        """From now on the marks of ``other`` are what ``lane`` hears."""
+        self._c.far_pair(self._far, lane, other)
+
     def hush(self, lane: int) -> None:
         self._c.far_hush(self._far, lane)
 

@@ -142,6 +142,10 @@ class Service:
     settings: dict[str, str] = field(default_factory=dict)
     sip_port: int = 0
     api_port: int = 0
+    toml: str = ""
+    """Trunks and numbers, as in telephony.toml."""
+    dialplans: dict[str, str] = field(default_factory=dict)
+    """By name, as YAML; without any those that ship."""
 
     def __enter__(self) -> Service:
         self.folder = tempfile.TemporaryDirectory(prefix="telephony-bench-")
@@ -156,6 +160,7 @@ class Service:
             "TELEPHONY_LOG_FORMAT": "json",
             "TELEPHONY_CALLS_PER_SECOND": "5000",
             "TELEPHONY_MAX_CALLS": "2500",
+            **self.files(),
             **self.settings,
         }
         self.log = (Path(self.folder.name) / "service.log").open("w+")
@@ -176,6 +181,20 @@ class Service:
                     raise SystemExit(f"the service did not start:\n{self.log.read()}") from None
                 time.sleep(0.1)
         return self
+
+    def files(self) -> dict[str, str]:
+        """Settings that name the files that were given, once they are written."""
+        found, folder = {}, Path(self.folder.name)
+        if self.toml:
+            (folder / "telephony.toml").write_text(self.toml)
+            found["TELEPHONY_CONFIG"] = str(folder / "telephony.toml")
+        if self.dialplans:
+            plans = folder / "dialplans"
+            plans.mkdir()
+            for name, text in self.dialplans.items():
+                (plans / f"{name}.yaml").write_text(text)
+            found["TELEPHONY_DIALPLANS"] = str(plans)
+        return found
 
     def __exit__(self, *exc: object) -> None:
         self.process.send_signal(signal.SIGINT)

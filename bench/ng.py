@@ -73,7 +73,8 @@ class Engine:
             OSError: no answer. RuntimeError: it refused.
         """
         self._asked += 1
-        cookie = f"bench{self._asked}"
+        # It remembers answers by this: no two askers may use the same.
+        cookie = f"{self._socket.getsockname()[1]}_{self._asked}"
         plain = {name.replace("_", "-"): value for name, value in words.items()}
         self._socket.send(f"{cookie} ".encode() + bencode({"command": command, **plain}))
         while True:
@@ -93,7 +94,7 @@ class Engine:
         one, other = codecs
         words: dict[str, object] = {"call-id": name, "from-tag": "a"}
         if one != other:
-            words["codec"] = {"strip": [one], "transcode": [other]}
+            words["codec"] = {"mask": [one], "transcode": [other]}
         offered = self.ask("offer", sdp=offer, replace=["origin"], ICE="remove", **words)
         answered = self.ask(
             "answer", **{"call-id": name, "from-tag": "a", "to-tag": "b"}, sdp=answer, ICE="remove"

@@ -52,6 +52,7 @@ module aubridge.so
 module_app account.so
 {more}
 """
+BARESIP_CODECS = {"PCMU": "pcmu/8000/1", "PCMA": "pcma/8000/1", "G722": "g722/16000/1"}
 PROGRAMS = {"baresip": "baresip-core", "sipp": "sip-tester", "rtpengine": "rtpengine-daemon"}
 
 
@@ -133,6 +134,27 @@ def baresip(
             BARESIP.format(sip=port, source=source, modules=MODULES, more=more)
         )
         (folder / "accounts").write_text(account.format(mode="manual" if echoes else "auto"))
+        (folder / "contacts").touch()
+        with started(core, ["baresip", "-f", name, "-n", "127.0.0.1"]) as process:
+            time.sleep(2)
+            yield process.pid, port
+
+
+@contextmanager
+def baresip_bridge(core: set[int], gateway: int, codec: str) -> Iterator[tuple[int, int]]:
+    """A phone whose module b2bua joins each call with one that it places to ``gateway``."""
+    inward = "<sip:in@127.0.0.1>;regint=0;answermode=manual;b2bua=inbound;audio_codecs=pcmu/8000/1"
+    outward = (
+        f"<sip:out@127.0.0.1>;regint=0;b2bua=outbound;audio_codecs={BARESIP_CODECS[codec]}"
+        f';outbound="sip:127.0.0.1:{gateway}"'
+    )
+    with tempfile.TemporaryDirectory(prefix="bench-baresip-") as name:
+        folder, port = Path(name), free_port()
+        more = "module g722.so\nmodule_app menu.so\nmodule_app b2bua.so"
+        (folder / "config").write_text(
+            BARESIP.format(sip=port, source="aubridge,nobody", modules=MODULES, more=more)
+        )
+        (folder / "accounts").write_text(f"{inward}\n{outward}\n")
         (folder / "contacts").touch()
         with started(core, ["baresip", "-f", name, "-n", "127.0.0.1"]) as process:
             time.sleep(2)

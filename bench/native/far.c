@@ -129,6 +129,11 @@ void far_talk(struct far *f, int i, int port, int voice, int payload_type, int p
     l->talking = 1;
 }
 
+void far_pair(struct far *f, int i, int pair)
+{
+    f->lane[i].pair = pair;
+}
+
 void far_hush(struct far *f, int i)
 {
     f->lane[i].talking = 0;

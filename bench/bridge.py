@@ -1,0 +1,192 @@
+"""Two SIP legs bridged: CPU a call, and from mouth to ear, beside rtpengine and baresip.
+
+A call has two legs: 100 packets a second in and 100 out. For our service each is an INVITE to a
+number whose dialplan dials out through a trunk; the far ends of both legs are the generator's.
+rtpengine runs in user space (``--table=-1``) and is told of each call by its control protocol,
+without any SIP. baresip's module b2bua answers a call and places the other leg itself, as our
+service does. Nobody records; our detectors listen to every leg all the same.
+
+Mouth to ear is the time from the arrival of a datagram to the departure of the one that carries
+the same sample: a loud burst in the middle of every 25th packet, found again where it comes out.
+The kernel's own times are taken.
+"""
+
+from __future__ import annotations
+
+import time
+
+from bench import peers
+from bench.harness import (
+    Rows,
+    Service,
+    arguments,
+    await_up,
+    cores,
+    figures,
+    free_port,
+    generator,
+    histogram_share,
+    memory_mb,
+    steady,
+    timed,
+    times,
+)
+from bench.sounds import voices
+
+PLACED = 40
+"""Calls placed a second, two legs each."""
+SETTLE = 3.0
+NUMBER = "+12025550100"
+TOML = """
+[[trunks]]
+name = "gear"
+gateways = ["127.0.0.1:{port}"]
+allowed_sources = ["127.0.0.1/32"]
+caller_ids = ["{number}"]
+calls_per_second = 1000
+max_calls = 5000
+
+[numbers]
+"{number}" = {{ dialplan = "bridge", trunk = "gear" }}
+"""
+PLAN = """
+start: through
+nodes:
+  through: {verb: dial, to: "{{caller}}", trunk: gear, ringback: false}
+"""
+
+
+def measure(rows: Rows, calls: int, codec: str, seconds: float) -> None:
+    system, other = cores()
+    case, who = named(calls, codec), "telephony"
+    gateway = free_port()
+    toml = TOML.format(port=gateway, number=NUMBER)
+    with Service(system, toml=toml, dialplans={"bridge": PLAN}) as service:
+        time.sleep(1)
+        pid = service.process.pid
+        _, idle = memory_mb(pid)
+        legs = generator(
+            other,
+            port=service.sip_port,
+            local_port=gateway,
+            user=NUMBER,
+            calls=calls,
+            rate=PLACED,
+            settle=SETTLE,
+            seconds=seconds + 1,
+            callee_codec=codec,
+            bridged=1,
+        )
+        await_up(legs)
+        before = service.metrics()
+        used = steady(pid, seconds)
+        after = service.metrics()
+        _, loaded = memory_mb(pid)
+        found = figures(legs)
+        service.settle()
+    delta = {name: value - before.get(name, 0.0) for name, value in after.items()}
+    told(rows, case, who, calls, used, found)
+    rows.add(case, who, (loaded - idle) * 1024 / calls, "KiB a call")
+    ticks = max(1.0, delta["telephony_media_ticks_total"])
+    rows.add(case, who, delta["telephony_media_late_ticks_total"] / ticks * 100, "% late ticks")
+    late = histogram_share(delta, "telephony_media_tick_seconds", 0.99) * 1000
+    rows.add(case, who, late, "ms a tick, p99")
+
+
+def told(rows: Rows, case: str, who: str, calls: int, used: float, found: dict[str, float]) -> None:
+    rows.add(case, who, used, "% of a core")
+    rows.add(case, who, used / calls, "% of a core a call")
+    rows.add(case, who, found["mouth_p50_ms"], "ms mouth to ear, p50")
+    rows.add(case, who, found["mouth_p99_ms"], "ms mouth to ear, p99")
+    rows.add(case, who, found["mouth_max_ms"], "ms mouth to ear, most")
+    rows.add(case, who, found["marks"], "marks heard")
+    rows.add(case, who, found["received"] / max(1, found["sent"]) * 100, "% of packets back")
+    rows.add(case, who, found["failed"] + found["hung_up"], "failed or cut off")
+    rows.add(case, who, found["gaps"] / max(1, found["received"]) * 1e6, "gaps > 60 ms a million")
+    rows.add(case, who, found["core"] * 100, "generator: % of its core")
+    rows.add(case, who, found["late"] / max(1, found["sent"]) * 100, "generator: % sent late")
+
+
+def relay(rows: Rows, calls: int, codec: str, seconds: float) -> None:
+    system, other = cores()
+    case, who = named(calls, codec), "rtpengine, user space"
+    with peers.rtpengine(system) as (pid, port):
+        _, idle = memory_mb(pid)
+        legs = generator(
+            other,
+            rtpengine=port,
+            calls=calls,
+            rate=PLACED * 2,
+            settle=SETTLE,
+            seconds=seconds + 1,
+            callee_codec=codec,
+        )
+        await_up(legs)
+        used = steady(pid, seconds)
+        _, loaded = memory_mb(pid)
+        found = figures(legs)
+    told(rows, case, who, calls, used, found)
+    rows.add(case, who, (loaded - idle) * 1024 / calls, "KiB a call")
+
+
+def joined(rows: Rows, calls: int, codec: str, seconds: float) -> None:
+    system, other = cores()
+    case, who = named(calls, codec), "baresip, b2bua"
+    gateway = free_port()
+    with peers.baresip_bridge(system, gateway, codec) as (pid, port):
+        _, idle = memory_mb(pid)
+        legs = generator(
+            other,
+            port=port,
+            local_port=gateway,
+            user="in",
+            calls=calls,
+            rate=PLACED,
+            settle=SETTLE,
+            seconds=seconds + 1,
+            callee_codec=codec,
+            bridged=1,
+        )
+        await_up(legs)
+        used = steady(pid, seconds)
+        _, loaded = memory_mb(pid)
+        found = figures(legs)
+    told(rows, case, who, calls, used, found)
+    rows.add(case, who, (loaded - idle) * 1024 / calls, "KiB a call")
+
+
+def named(calls: int, codec: str) -> str:
+    return f"{calls} calls, PCMU to {codec}"
+
+
+def main() -> None:
+    parser = timed(arguments(__doc__ or ""), 5, 60.0)
+    parser.add_argument("--calls", type=int, nargs="*", help="without it 50 and 500")
+    parser.add_argument("--codecs", nargs="*", default=["PCMU", "PCMA", "G722"])
+    a = parser.parse_args()
+    times(a)
+    rows = Rows("bridge")
+    spoken = voices()
+    for codec in a.codecs:
+        if codec not in spoken:
+            rows.absent(f"PCMU to {codec}", "nothing here codes it (PyAV; make bench has it)")
+            continue
+        for calls in a.calls or ([20] if a.quick else [50, 500]):
+            for _ in range(a.runs):
+                measure(rows, calls, codec, a.seconds)
+            if a.no_peers:
+                continue
+            for name, limit, bench in (
+                ("rtpengine", 1000, relay),
+                ("baresip", peers.BARESIP_CALLS // 2, joined),
+            ):
+                if reason := peers.missing(name):
+                    rows.absent(name, reason)
+                    continue
+                for _ in range(a.peer_runs if calls <= limit else 0):
+                    bench(rows, calls, codec, a.peer_seconds)
+    rows.show(a.json)
+
+
+if __name__ == "__main__":
+    main()
