@@ -57,8 +57,8 @@ SHORT = ticks(2.1)
 """A person's greeting has at most so much voice."""
 LONG = ticks(3.3)
 """Who says so much does not wait for us, whatever follows."""
-DECIDE = ticks(3.9)
-"""After the first voice, which is up to 60 ms old when it is taken for one."""
+DECIDE = ticks(3.8)
+"""After the first voice, which in noise is up to 150 ms old when it is taken for one."""
 
 # When a greeting is over.
 BEEP_OVER = ticks(0.3)

@@ -37,7 +37,8 @@ class Greeting:
     """One answered line from its answer on, int16 (samples,) at 8 kHz, through G.711.
 
     ``human``: who it is. ``final``: kept for the last count. ``noise``: one of ``NOISES``.
-    ``voice_at``, ``voice_ends``: seconds of the first word's beginning and the last one's end.
+    ``sound_at``: seconds at which the first tone, music or word begins; ``voice_ends`` those at
+    which the last word ends.
     ``beep_at``: seconds at which the beep begins, None where there is none.
     """
 
@@ -46,7 +47,7 @@ class Greeting:
     final: bool
     noise: str
     samples: Samples
-    voice_at: float
+    sound_at: float
     voice_ends: float
     beep_at: float | None
 
@@ -115,6 +116,7 @@ def _line(
     loudness = rng.uniform(-30, -14)
     line: Wave = np.zeros(round(SECONDS * RATE))
     at = script.lead if script.lead is not None else rng.uniform(0.05, 1.2)
+    sound_at = at if script.parts else at + script.beep_after
     if script.human and rng.random() < 0.4:
         _put(line, rng.uniform(0.0, 0.1), _handset(rng))
     if script.before == "sit":
@@ -156,7 +158,7 @@ def _line(
         final=final,
         noise=noise,
         samples=decode(encode(pcm.saturate(line))),
-        voice_at=began,
+        sound_at=sound_at,
         voice_ends=ended,
         beep_at=beep_at,
     )

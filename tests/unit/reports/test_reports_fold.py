@@ -329,3 +329,38 @@ def test_no_list_of_events_raises(events: list[e.Event]) -> None:
     assert [turn.index for turn in report.turns] == list(range(len(report.turns)))
     assert [t.started_at for t in report.turns] == sorted(t.started_at for t in report.turns)
     assert fold(new_call(), tuple(events)) == report
+
+
+def detected(verdict: str) -> e.AnswerDetected:
+    return e.AnswerDetected(at=at(4), leg=LEG, verdict=verdict, confidence=0.9, time_ms=3900)
+
+
+@pytest.mark.parametrize(
+    ("facts", "voicemail"),
+    [
+        ([], None),
+        ([detected("human")], (False, "human", None)),
+        ([detected("unknown")], (False, "unknown", None)),
+        ([detected("machine")], (True, "machine", "not_attempted")),
+        (
+            [detected("machine"), e.VoicemailStarted(at=at(4), leg=LEG)],
+            (True, "machine", "call_ended"),
+        ),
+        (
+            [
+                detected("machine"),
+                e.VoicemailStarted(at=at(4), leg=LEG),
+                e.GreetingEnded(at=at(9), leg=LEG, how="beep", time_ms=9000),
+                e.VoicemailEnded(at=at(15), leg=LEG, delivery="delivered"),
+            ],
+            (True, "machine", "delivered"),
+        ),
+    ],
+)
+def test_what_became_of_a_message_for_a_machine(
+    facts: list[e.Event], voicemail: tuple[bool, str, str | None] | None
+) -> None:
+    expected = voicemail and dict(
+        zip(("detected", "amd_verdict", "delivery"), voicemail, strict=True)
+    )
+    assert folded(facts).voicemail == expected

@@ -11,6 +11,7 @@ import pytest
 from telephony.accounts.model import DEFAULT_ORGANIZATION
 from telephony.api.body import MAX_BODY
 from telephony.base.errors import BadInput, Busy, StoreUnavailable
+from telephony.calls.orders import MachineOrder
 
 TO = "+12025550123"
 MINIMAL = {"to": TO, "dialplan": "front-desk"}
@@ -54,12 +55,38 @@ async def test_everything_that_the_contract_has_is_accepted(api: Any) -> None:
     assert order.ring_seconds == 20
     assert order.max_duration_seconds == 600
     assert order.headers == {"X-Account": "7"}
+    assert order.machine == MachineOrder(seconds=60, action="hangup")
     assert order.pipeline["intent"] == {
         "language": "en-US", "region": "eu-west1", "optimizeFor": "latency"
     }  # fmt: skip
     assert order.pipeline["constraints"] == {"allowedProviders": {"stt": ["a"], "s2s": ["b"]}}
     assert "123456" not in json.dumps(order.pipeline)
     assert not order.test
+
+
+@pytest.mark.parametrize(
+    ("body", "machine"),
+    [
+        ({}, None),
+        ({"telephony": {"region": "eu"}}, None),
+        ({"telephony": {"amd": {}}}, MachineOrder()),
+        ({"telephony": {"amd": {"mode": "agent"}}}, MachineOrder()),
+        ({"telephony": {"amd": {"mode": "carrier"}}}, MachineOrder()),
+        ({"telephony": {"amd": {"mode": "disabled"}}, "onMachine": "hangup"}, None),
+        ({"telephony": {"amd": {"timeoutSeconds": 3.5}}}, MachineOrder(seconds=3.5)),
+        ({"onMachine": "hangup"}, MachineOrder(action="hangup")),
+        (
+            {"onMachine": "leave_message", "voicemailMessage": "Call us back."},
+            MachineOrder(action="leave_message", message="Call us back."),
+        ),
+    ],
+)
+async def test_who_answers_is_asked_where_somebody_wants_to_know(
+    api: Any, body: dict[str, Any], machine: MachineOrder | None
+) -> None:
+    reply = await api.post("/v1/sessions/phone", {**MINIMAL, **body})
+    assert reply.status == 200, reply.body
+    assert api.board.orders[0].machine == machine
 
 
 async def test_explicit_nulls_are_absent(api: Any) -> None:
@@ -135,6 +162,8 @@ async def test_who_talks_is_the_switchboards_to_find(api: Any, extra: dict[str, 
         ({"turnHandling": {"vad": {"provider": "x"}}}, "turnHandling.vad.provider"),
         ({"telephony": {"amd": {"mode": "x"}}}, "telephony.amd.mode"),
         ({"telephony": {"amd": {"timeoutSeconds": 61}}}, "telephony.amd.timeoutSeconds"),
+        ({"onMachine": "answer"}, "onMachine"),
+        ({"voicemailMessage": "x" * 2001}, "voicemailMessage"),
         ({"webhookTags": {"a": "b"}}, "webhookTags"),
         ({"metadata": [1]}, "metadata"),
         ({"record": "yes"}, "record"),
