@@ -288,7 +288,7 @@ class Bank:
         self._outlet.speak(count, voice, heard, keys)
         self._outlet.send(count, keys)
         self.seats.hear(heard)
-        self.recordings.append(voice, heard)
+        self.recordings.append(voice, heard, self.detectors.activity.voiced[:count])
         if self._tick % CONTROL_EVERY == 0:
             self._control(now)
         if self._tick % TIMEOUT_EVERY == 0:

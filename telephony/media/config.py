@@ -34,7 +34,6 @@ class MediaConfig:
     probation: packets in order from a source that is not the negotiated one before it latches.
     tone_seconds: how long after each negotiation ringing, busy, SIT, fax tones and beeps are
         listened for; every lane in that time costs as much as all its other detectors twice.
-    silence_dbm0: what is softer counts as silence where a message is being recorded.
     max_queued: sounds that may wait on one lane.
     prompt_bytes: memory of all prompts, 16 bit; the least used leave first.
     writer_bytes: sound on its way to disk; over it the recording fails, never the tick.
@@ -57,7 +56,6 @@ class MediaConfig:
     rtcp_seconds: float = 5.0
     probation: int = 3
     tone_seconds: float = 30.0
-    silence_dbm0: float = -45.0
     max_queued: int = 64
     prompt_bytes: int = 256 * 1024 * 1024
     writer_bytes: int = 128 * 1024 * 1024

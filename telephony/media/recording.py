@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from telephony.audio.level import amplitude
 from telephony.calls.ports import Recorded
-from telephony.media.columns import Columns, Counts, Flags, Floats, Rows, Samples
+from telephony.media.columns import Columns, Counts, Flags, Rows, Samples
 from telephony.media.config import FRAME, TICK_MS, MediaConfig
 from telephony.media.writer import Take, Writer
 
@@ -22,8 +21,6 @@ CHUNK = 50
 """Frames a buffer holds: what is lost when the process dies, and one write a second."""
 STAGGER = 7
 """Ticks between the full buffers of neighbours, so that no tick hands over all of them."""
-VOICE_FRAMES = 2
-"""Loud frames in a row that are a voice; one alone is a click."""
 FIRST_TAPES = 16
 
 
@@ -37,7 +34,6 @@ class Tapes(Columns):
         "ticks": (np.int64, (), 0),
         "longest": (np.int64, (), 0),
         "patience": (np.int64, (), 0),
-        "loud": (np.int64, (), 0),
         "quiet": (np.int64, (), 0),
         "voiced": (np.bool_, (), False),
     }
@@ -49,9 +45,9 @@ class Tapes(Columns):
     """Ticks after which it ends; 0 never."""
     patience: Counts
     """Ticks of silence after which it ends; 0 never."""
-    loud: Counts
     quiet: Counts
     voiced: Flags
+    """Somebody has spoken."""
 
     def __init__(self, writer: Writer, channels: int) -> None:
         super().__init__(FIRST_TAPES)
@@ -113,14 +109,12 @@ class Tapes(Columns):
         for tape in tapes[fill >= self.limit[tapes]].tolist():
             self._hand_over(tape, self._takes[tape])
 
-    def expired(self, powers: Floats, threshold: float) -> list[tuple[int, str]]:
-        """Tapes that have reached their end, and why. ``powers``: mean squares of the frames."""
+    def expired(self, speaks: Flags) -> list[tuple[int, str]]:
+        """Tapes that have reached their end, and why. ``speaks``: bool (active tapes,)."""
         tapes = self.active
-        loud = np.where(powers > threshold, self.loud[tapes] + 1, 0)
-        self.loud[tapes] = loud
-        voiced = self.voiced[tapes] | (loud >= VOICE_FRAMES)
+        voiced = self.voiced[tapes] | speaks
         self.voiced[tapes] = voiced
-        quiet = np.where(voiced & (loud == 0), self.quiet[tapes] + 1, 0)
+        quiet = np.where(voiced & ~speaks, self.quiet[tapes] + 1, 0)
         self.quiet[tapes] = quiet
         patience, longest = self.patience[tapes], self.longest[tapes]
         silent = (patience > 0) & (quiet >= patience)
@@ -153,7 +147,6 @@ class Recordings:
         self._call_of: dict[int, int] = {}
         self._message_of: dict[int, int] = {}
         self._max_seconds = config.max_message_seconds
-        self._threshold = amplitude(config.silence_dbm0) ** 2 / 2
 
     def record_call(self, row: int, path: Path, done: Callable[[Recorded], None]) -> None:
         """Begin; a second one while the first runs has failed at once."""
@@ -204,17 +197,19 @@ class Recordings:
         self._end(self._messages, self._message_of, row, self._message_of.get(row), "leg_ended")
         self._end(self._calls, self._call_of, row, self._call_of.get(row), "leg_ended")
 
-    def append(self, said: Samples, heard: Samples) -> None:
-        """A tick: what every lane said and what it heard, both int16 (lanes, 160)."""
+    def append(self, said: Samples, heard: Samples, speaks: Flags) -> None:
+        """A tick: what every lane said and what it heard, both int16 (lanes, 160).
+
+        ``speaks``: bool (lanes,), over the noise of the line: what is silence in a quiet room and
+        what in a car is not one level.
+        """
         if self._call_of:
             lanes = self._calls.lane[self._calls.active]
             self._calls.append(np.stack((said[lanes], heard[lanes]), axis=-1))
         if self._message_of:
-            frames = said[self._messages.lane[self._messages.active]]
-            self._messages.append(frames[:, :, None])
-            wide = frames.astype(np.float32)
-            powers = np.einsum("ij,ij->i", wide, wide).astype(np.float64) / FRAME
-            for tape, reason in self._messages.expired(powers, self._threshold):
+            lanes = self._messages.lane[self._messages.active]
+            self._messages.append(said[lanes][:, :, None])
+            for tape, reason in self._messages.expired(speaks[lanes]):
                 row = int(self._messages.lane[tape])
                 self._end(self._messages, self._message_of, row, tape, reason)
 

@@ -112,6 +112,16 @@ def test_silence_ends_a_message_after_the_first_voice_only(rig: Rig, tmp_path: P
     assert heard(file.samples[0], 440).present_ms >= 940
 
 
+def test_silence_in_a_car_ends_a_message_too(rig: Rig, tmp_path: Path) -> None:
+    noise = np.random.default_rng(3).normal(0, 250, 9 * 8000)
+    words = np.zeros(noise.size)
+    words[8000:24000] = np.tile(np.pad(tone(440, 300, -12), (0, 1600)), 4)
+    sound = np.clip(noise + words, -32768, 32767).astype(np.int16)
+    (done,) = message(rig, tmp_path / "m.wav", sound, 60, 2.0)
+    assert done.reason == "silence"
+    assert done.duration_ms == pytest.approx(4800, abs=120)
+
+
 def test_a_message_ends_at_its_longest(rig: Rig, tmp_path: Path) -> None:
     (done,) = message(rig, tmp_path / "m.wav", tone(440, 2500), 2, 1.0)
     assert (done.reason, done.duration_ms) == ("max", 2000)
