@@ -1,0 +1,448 @@
+"""G.722 mode 1 (64 kbit/s), bit for bit ITU-T G.722, every lane advancing together.
+
+PCM is int16 at 16 kHz, codes are uint8 at 8 kHz: an octet holds two bits of the high band (above)
+and six of the low. A call takes one frame of every lane: (lanes, 320) ↔ (lanes, 160) for 20 ms.
+
+The recursion is sequential in time, so there is one loop over the 160 steps of a frame, never one
+over lanes; both bands are columns of the same arrays (``[low lanes | high lanes]``). What does not
+depend on the step before is done for the whole frame outside of the loop:
+
+* the two quadrature mirror filters are a matrix product,
+* in the decoder the scale factors, the zero predictor and the steps of the pole predictor follow
+  from the codes and from signs alone, so that only a few whole operations a step remain.
+
+The Recommendation saturates every sum to 16 bits. Signals that stay inside never notice, so the
+fast loops do not clip; a lane whose frame left the range is found afterwards and done again with
+every clip in its place. The result is the same, bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from telephony.audio import g722_tables as tables
+
+Samples = npt.NDArray[np.int16]
+Codes = npt.NDArray[np.uint8]
+Int32 = npt.NDArray[np.int32]
+Index = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+STEPS: Final = 160
+"""Octets of one frame of one lane: 20 ms."""
+SAMPLES: Final = 2 * STEPS
+"""PCM samples of one frame of one lane, at 16 kHz."""
+
+_BLOCK = 20
+_TAPS = 22
+_A2_LIMIT, _A_SUM = 12288, 15360
+_MAX16 = 32767
+_HALF = 16383
+
+# Rows of a lane's state, each for both bands. X: b6 … b1, a2, a1, so that a row stands beside
+# the past value it multiplies, oldest first.
+_X = slice(0, 8)
+_B = slice(0, 6)
+_A = slice(6, 8)
+_D = slice(8, 14)
+_R = slice(14, 16)
+_P = slice(16, 18)
+_NB = 18
+_ROWS = 19
+
+_shr, _mul, _add, _sub = np.right_shift, np.multiply, np.add, np.subtract
+_min, _max, _or, _sign, _negative = (
+    np.minimum,
+    np.maximum,
+    np.bitwise_or,
+    np.sign,
+    np.negative,
+)
+
+
+def _filter(synthesis: bool) -> npt.NDArray[np.float64]:
+    """(40, 62): one block of twenty steps as a product, 22 values of history before it."""
+    weights = np.zeros((_BLOCK, 2, _TAPS + 2 * _BLOCK))
+    for step in range(_BLOCK):
+        even = slice(2 * step, 2 * step + 24, 2)
+        odd = slice(2 * step + 1, 2 * step + 25, 2)
+        if synthesis:
+            weights[step, 0, odd] = tables.QMF[::-1]
+            weights[step, 1, even] = tables.QMF
+        else:
+            weights[step, :, odd] = tables.QMF[::-1]
+            weights[step, 0, even] = tables.QMF
+            weights[step, 1, even] = -tables.QMF
+    return weights.reshape(2 * _BLOCK, -1)
+
+
+_ANALYSIS, _SYNTHESIS = _filter(False), _filter(True)
+
+
+class _Lanes:
+    """State of both directions alike: columns that lanes join and leave."""
+
+    def __init__(self, capacity: int) -> None:
+        self._state: Int32 = np.zeros((_ROWS, 2, 0), dtype=np.int32)
+        self._window = np.zeros((_TAPS, 0))
+        self.capacity = 0
+        self.grow(capacity)
+
+    def grow(self, capacity: int) -> None:
+        """Room for ``capacity`` lanes; those that are there keep their state."""
+        old = self.capacity
+        state: Int32 = np.zeros((_ROWS, 2, capacity), dtype=np.int32)
+        window = np.zeros((_TAPS, capacity))
+        state[:, :, :old], window[:, :old] = self._state, self._window
+        self._state, self._window, self.capacity = state, window, capacity
+        self.clear(slice(old, capacity))
+
+    def clear(self, rows: int | slice | npt.NDArray[np.intp]) -> None:
+        """Reset (clause 6, RS): as a codec that has coded nothing."""
+        self._state[:, :, rows] = 0
+        self._state[_P, :, rows] = 1
+        self._state[_NB, tables.HIGH, rows] = tables.NB_BASE[tables.HIGH]
+        self._window[:, rows] = 0
+
+    def _keep(self, after: Int32, window: npt.NDArray[np.float64], active: Mask | None) -> None:
+        lanes = window.shape[1]
+        after = after.reshape(_ROWS, 2, lanes)
+        if active is None:
+            self._state[:, :, :lanes], self._window[:, :lanes] = after, window
+        else:
+            np.copyto(self._state[:, :, :lanes], after, where=active[:lanes])
+            np.copyto(self._window[:, :lanes], window, where=active[:lanes])
+
+
+def _blocks(line: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(8, 62, lanes) overlapping views of (342, lanes)."""
+    view = np.lib.stride_tricks.sliding_window_view(line, _TAPS + 2 * _BLOCK, axis=0)
+    return view[:: 2 * _BLOCK].transpose(0, 2, 1)
+
+
+def _windows(rows: Int32, count: int) -> Int32:
+    """(count, 6, n): of every step the six rows before it, oldest first."""
+    step, lane = rows.strides
+    shape = (count, 6, rows.shape[1])
+    return np.lib.stride_tricks.as_strided(rows, shape, (step, step, lane), writeable=False)
+
+
+def _clip16(values: Int32) -> Int32:
+    return np.clip(values, -_MAX16 - 1, _MAX16, out=values)
+
+
+class Decoder(_Lanes):
+    """Octets of many lanes to PCM."""
+
+    def decode(self, codes: Codes, active: Mask | None = None) -> Samples:
+        """int16 (lanes, 320) of uint8 ``codes`` (lanes, 160), of the first lanes of the state.
+
+        active: lanes of which a frame is there. The others answer something meaningless and
+        keep their state (a lost frame: what conceals it is not the codec's).
+        """
+        lanes = len(codes)
+        if not lanes:
+            return np.zeros((0, SAMPLES), dtype=np.int16)
+        state = self._state[:, :, :lanes].reshape(_ROWS, 2 * lanes)
+        low_codes = np.bitwise_and(codes.T, 63)
+        index = np.empty((STEPS, 2, lanes), dtype=np.intp)
+        index[:, 0] = tables.OFFSET_LOW.take(low_codes)
+        index[:, 1] = tables.OFFSET_HIGH.take(codes.T >> 6)
+        places = index.reshape(STEPS, 2 * lanes)
+        factor, last = _factors(places, state[_NB])
+        past = np.concatenate([state[_D], tables.DIFFERENCE.take(places)])
+        d = past[6:]
+        b, zero = _zeros(past, state[_B])
+        sign = np.concatenate([state[_P], ((zero + d) >> 31) | 1])
+        a = _poles(sign, state[_A])
+        r = _reconstruct(zero, d, a, state[_R])
+        # What is heard takes all six bits of the low band, what predicts only four.
+        heard = tables.DET.take(factor[:, :lanes]) * tables.QM6.take(low_codes) >> 15
+        low = np.clip(r[2:, :lanes] - d[:, :lanes] + heard, -16384, 16383)
+        high = np.clip(r[2:, lanes:], -16384, 16383)
+        line = np.empty((_TAPS + SAMPLES, lanes))
+        line[:_TAPS] = self._window[:, :lanes]
+        np.add(low, high, out=line[_TAPS::2])
+        np.subtract(low, high, out=line[_TAPS + 1 :: 2])
+        sound = np.matmul(_SYNTHESIS, _blocks(line)).reshape(SAMPLES, lanes)
+        np.floor(np.multiply(sound, 1 / 2048, out=sound), out=sound)
+        np.clip(sound, -32768, 32767, out=sound)
+        after = np.concatenate([b, a[-1], past[-6:], r[-2:], sign[-2:], last[None]])
+        self._keep(after, line[-_TAPS:], active)
+        heard16: Samples = sound.T.astype(np.int16)
+        return heard16
+
+
+def _factors(index: Index, state: Int32) -> tuple[Index, Int32]:
+    """Scale factor state of every step, and after the last; codes become places in the tables."""
+    factor = np.empty(index.shape, dtype=np.intp)
+    now = state.astype(np.intp)
+    following = tables.NEXT.take
+    for place, kept in zip(index, factor, strict=True):
+        kept[...] = now
+        _add(place, now, place)
+        following(place, None, now, "clip")
+    return factor, now.astype(np.int32)
+
+
+def _zeros(past: Int32, first: Int32) -> tuple[Int32, Int32]:
+    """UPZERO and FILTEZ: coefficients after the last step, and each step's sum (steps, n)."""
+    d = past[6:]
+    steps = len(d)
+    gain = _windows((past >> 31) | 1, steps) * (_sign(d) << 7)[:, None]
+    b: Int32 = np.empty((steps + 1, *first.shape), dtype=np.int32)
+    b[0] = first
+    scratch = np.empty_like(first)
+    leak = np.full_like(first, 255)
+    shift = np.array(8, dtype=np.int32)
+    for now, up, after in zip(b, gain, b[1:], strict=False):
+        _mul(now, leak, scratch)
+        _shr(scratch, shift, scratch)
+        _add(scratch, up, after)
+    terms = np.multiply(b[:-1], _windows(past, steps))
+    np.right_shift(terms, 14, out=terms)
+    total = terms[:, 0].copy()
+    for lag in range(1, 6):
+        _clip16(np.add(total, terms[:, lag], out=total))
+    return b[-1], total
+
+
+def _poles(sign: Int32, first: Int32) -> Int32:
+    """UPPOL1 and UPPOL2: (steps + 1, 2, n) coefficients a2 and a1 that each step predicts with."""
+    n = first.shape[1]
+    steps = len(sign) - 2
+    same = np.stack([sign[:-2] * sign[2:], sign[1:-1] * sign[2:]], axis=1)
+    up = same * np.array([[128], [192]], dtype=np.int32)
+    turn = same[:, 1] * -4
+    a: Int32 = np.empty((steps + 1, 2, n), dtype=np.int32)
+    a[0] = first
+    leak = np.repeat(np.array([[254], [255]], dtype=np.int32), n, axis=1)
+    scratch, x, limit = np.empty_like(leak), np.empty_like(leak[0]), np.empty_like(leak[0])
+    top, bottom = np.array(_MAX16, dtype=np.int32), np.array(-_MAX16 - 1, dtype=np.int32)
+    shift, eight = np.array(7, dtype=np.int32), np.array(8, dtype=np.int32)
+    most = np.array(_A2_LIMIT, dtype=np.int32)
+    least, both = -most, np.array(_A_SUM, dtype=np.int32)
+    for now, gain, sense, after, a2, a1, was in zip(
+        a[:-1], up, turn, a[1:], a[1:, 0], a[1:, 1], a[:-1, 1], strict=True
+    ):
+        _mul(was, sense, x)
+        _min(x, top, out=x)
+        _max(x, bottom, out=x)
+        _shr(x, shift, x)
+        _mul(now, leak, scratch)
+        _shr(scratch, eight, scratch)
+        _add(scratch, gain, after)
+        _add(a2, x, a2)
+        _min(a2, most, out=a2)
+        _max(a2, least, out=a2)
+        _sub(both, a2, limit)
+        _min(a1, limit, out=a1)
+        _negative(limit, limit)
+        _max(a1, limit, out=a1)
+    return a
+
+
+def _reconstruct(zero: Int32, d: Int32, a: Int32, first: Int32) -> Int32:
+    """FILTEP, PREDIC and RECONS: (2 + steps, n) reconstructed signal, the two before it first."""
+    steps, n = d.shape
+    r: Int32 = np.empty((steps + 2, n), dtype=np.int32)
+    r[:2] = first
+    known = zero + d
+    product = np.empty((2, n), dtype=np.int32)
+    older, newer = product
+    shift = np.array(14, dtype=np.int32)
+    pairs = np.lib.stride_tricks.as_strided(r, (steps, 2, n), (r.strides[0], *r.strides))
+    for weight, pair, rest, after in zip(a, pairs, known, r[2:], strict=False):
+        _mul(weight, pair, product)
+        _shr(product, shift, product)
+        _add(older, newer, older)
+        _add(older, rest, after)
+    # Products wrap only where r has left its range before.
+    poles = r[2:] - known
+    wild = (np.abs(r) > _HALF).any(axis=0) | (np.abs(poles) > _MAX16).any(axis=0)
+    if wild.any():
+        lanes = np.flatnonzero(wild)
+        r[2:, lanes] = _reconstruct_clipped(
+            zero[:, lanes], d[:, lanes], a[:, :, lanes], r[:2, lanes]
+        )
+    return r
+
+
+def _reconstruct_clipped(zero: Int32, d: Int32, a: Int32, first: Int32) -> Int32:
+    """The same with every clip of the Recommendation, for lanes that leave 16 bits."""
+    steps, n = d.shape
+    r: Int32 = np.empty((steps, n), dtype=np.int32)
+    older, newer = first
+    for step in range(steps):
+        product = (a[step, 0] * _clip16(2 * older) >> 15) + (a[step, 1] * _clip16(2 * newer) >> 15)
+        predicted = _clip16(_clip16(product) + zero[step])
+        older, newer = newer, _clip16(predicted + d[step])
+        r[step] = newer
+    return r
+
+
+class Encoder(_Lanes):
+    """PCM of many lanes to octets."""
+
+    def encode(self, samples: Samples, active: Mask | None = None) -> Codes:
+        """uint8 (lanes, 160) of int16 ``samples`` (lanes, 320), of the first lanes of the state.
+
+        active: the lanes that say something. The others answer octets that belong to nothing
+        and keep their state.
+        """
+        lanes = len(samples)
+        if not lanes:
+            return np.zeros((0, STEPS), dtype=np.uint8)
+        line = np.empty((_TAPS + SAMPLES, lanes))
+        line[:_TAPS] = self._window[:, :lanes]
+        line[_TAPS:] = samples.T
+        bands = np.matmul(_ANALYSIS, _blocks(line)).reshape(STEPS, 2, lanes)
+        np.floor(np.multiply(bands, 1 / 16384, out=bands), out=bands)
+        np.clip(bands, -16384, 16383, out=bands)
+        bands += 0.5  # so that no difference is 0: its sign says which way is further from zero
+        steps = _Steps(lanes)
+        state = self._state[:, :, :lanes].reshape(_ROWS, 2 * lanes)
+        flat = bands.reshape(STEPS, 2 * lanes)
+        after = steps.run(flat, state)
+        wild = np.flatnonzero(steps.wild.reshape(2, lanes).any(axis=0))
+        if len(wild):
+            both = np.concatenate([wild, wild + lanes])
+            again = _Steps(len(wild))
+            after[:, both] = again.run(flat[:, both], state[:, both], clipped=True)
+            steps.quotient[:, both] = again.quotient
+        self._keep(after, line[-_TAPS:], active)
+        low = tables.CODE_LOW.take(steps.quotient[:, :lanes], mode="clip")
+        high = tables.CODE_HIGH.take(steps.quotient[:, lanes:], mode="clip")
+        return np.asarray((low | (high << 6)).T, dtype=np.uint8)
+
+
+def _predict_clipped(x: Int32, d: Int32, r: Int32) -> tuple[Int32, Int32]:
+    """FILTEZ and FILTEP with every clip: the zero section's sum, and the prediction."""
+    terms = x[:6] * d >> 14
+    zero = terms[0]
+    for lag in range(1, 6):
+        zero = _clip16(zero + terms[lag])
+    poles = x[6:] * _clip16(2 * r) >> 15
+    return zero, _clip16(zero + _clip16(poles[0] + poles[1]))
+
+
+class _Steps:
+    """The encoder's arrays for so many lanes, and the views that each step takes of them."""
+
+    def __init__(self, lanes: int) -> None:
+        n = 2 * lanes
+        self.past: Int32 = np.empty((STEPS + 6, n), dtype=np.int32)
+        self.signs: Int32 = np.empty((STEPS + 6, n), dtype=np.int32)
+        self.r: Int32 = np.empty((STEPS + 2, n), dtype=np.int32)
+        self.p: Int32 = np.empty((STEPS + 2, n), dtype=np.int32)
+        self.quotient: Index = np.empty((STEPS, n), dtype=np.intp)
+        self.sp: Int32 = np.empty((STEPS, n), dtype=np.int32)
+        self.sampled: Int32 = np.empty((STEPS // _BLOCK, 6, n), dtype=np.int32)
+        self.lanes = lanes
+
+    @property
+    def wild(self) -> Mask:
+        """(n,): columns where the Recommendation clips, or might, inside a predictor."""
+        # b moves by at most 128 and its leak a step: its size is known from every twentieth.
+        b = np.abs(self.sampled).max(axis=1) + _BLOCK * 256
+        d = np.abs(self.past)
+        near = np.add.reduce(_windows(d, STEPS), axis=1).reshape(len(b), _BLOCK, -1).max(axis=1)
+        sums = (b * near.astype(np.int64) > _HALF << 15).any(axis=0)
+        beyond = np.abs(self.r[2:]).max(axis=0) > _HALF
+        return np.asarray(sums | beyond | (np.abs(self.sp).max(axis=0) > _MAX16))
+
+    def run(self, bands: npt.NDArray[np.float64], state: Int32, *, clipped: bool = False) -> Int32:
+        lanes, n = self.lanes, 2 * self.lanes
+        past, signs, r, p = self.past, self.signs, self.r, self.p
+        past[:6], r[:2], p[:2] = state[_D], state[_R], state[_P]
+        signs[:6] = ((past[:6] >> 31) | 1) << 7
+        x = state[_X].copy()
+        b, a, a2, a1 = x[:6], x[6:], x[6], x[7]
+        nb = state[_NB].astype(np.intp)
+        place = np.empty(n, dtype=np.intp)
+        place_low, place_high = place[:lanes], place[lanes:]
+        divisor = tables.DIVISOR.take(nb)
+        product: Int32 = np.empty((8, n), dtype=np.int32)
+        zeros, poles, t2, t1 = product[:6], product[6:], product[6], product[7]
+        up: Int32 = np.empty((8, n), dtype=np.int32)
+        up_b, up_a = up[:6], up[6:]
+        same: Int32 = np.empty((2, n), dtype=np.int32)
+        same2, same1 = same
+        zero, s, m = (np.empty(n, dtype=np.int32) for _ in range(3))
+        e, half = np.empty(n), np.empty(n)
+        halves = np.full(n, 0.5)
+        leak = np.repeat(np.array([[255]] * 6 + [[254], [255]], dtype=np.int32), n, axis=1)
+        gain = np.repeat(np.array([[128], [192]], dtype=np.int32), n, axis=1)
+        c14, c8, c31, one = (np.array(v, dtype=np.int32) for v in (14, 8, 31, 1))
+        m32, m8191, p8192 = (np.array(v, dtype=np.int32) for v in (-32, -8191, 8192))
+        most, least, both = (np.array(v, dtype=np.int32) for v in (12288, -12288, 15360))
+        centre = np.array(float(tables.CENTRE))
+        total = np.add.reduce
+        div, copysign, floordiv = np.divide, np.copysign, np.floor_divide
+        step_low, step_high = tables.STEP_LOW.take, tables.STEP_HIGH.take
+        sign_low, sign_high = tables.SIGN_LOW.take, tables.SIGN_HIGH.take
+        following, difference = tables.NEXT.take, tables.DIFFERENCE.take
+        factor = tables.DIVISOR.take
+        for t in range(STEPS):
+            if t % _BLOCK == 0:
+                self.sampled[t // _BLOCK] = b
+            if clipped:
+                zero, s = _predict_clipped(x, past[t : t + 6], r[t : t + 2])
+            else:
+                _mul(b, past[t : t + 6], zeros)
+                _mul(a, r[t : t + 2], poles)
+                _shr(product, c14, product)
+                total(zeros, 0, out=zero)
+                sp = self.sp[t]
+                _add(t2, t1, sp)
+                _add(zero, sp, s)
+            # Quantise: the difference, one further from zero, by the scale factor.
+            e[...] = s
+            _sub(bands[t], e, e)
+            copysign(halves, e, half)
+            _add(e, half, e)
+            div(e, divisor, e)
+            _add(e, centre, e)
+            quotient = self.quotient[t]
+            quotient[...] = e
+            low, high = quotient[:lanes], quotient[lanes:]
+            step_low(low, None, place_low, "clip")
+            step_high(high, None, place_high, "clip")
+            _add(nb, place, place)
+            following(place, None, nb, "clip")
+            d = past[t + 6]
+            difference(place, None, d, "clip")
+            factor(nb, None, divisor, "clip")
+            sign_low(low, None, signs[t + 6, :lanes], "clip")
+            sign_high(high, None, signs[t + 6, lanes:], "clip")
+            # Reconstruct, and move the coefficients.
+            _add(s, d, r[t + 2])
+            if clipped:
+                _clip16(r[t + 2])
+            now = p[t + 2]
+            _add(zero, d, now)
+            _shr(now, c31, now)
+            _or(now, one, now)
+            _sign(d, m)
+            _mul(signs[t : t + 6], m, up_b)
+            _mul(now, p[t], same2)
+            _mul(now, p[t + 1], same1)
+            _mul(same, gain, up_a)
+            _mul(a1, same1, m)
+            _min(m, p8192, out=m)
+            _max(m, m8191, out=m)
+            floordiv(m, m32, m)
+            _mul(x, leak, x)
+            _shr(x, c8, x)
+            _add(x, up, x)
+            _add(a2, m, a2)
+            _min(a2, most, out=a2)
+            _max(a2, least, out=a2)
+            _sub(both, a2, m)
+            _min(a1, m, out=a1)
+            _negative(m, m)
+            _max(a1, m, out=a1)
+        return np.concatenate([x, past[-6:], r[-2:], p[-2:], nb[None]])
