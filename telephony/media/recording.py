@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from telephony.calls.ports import Recorded
 from telephony.media.columns import Columns, Counts, Flags, Rows, Samples
@@ -50,11 +52,13 @@ class Tapes(Columns):
     """Somebody has spoken."""
 
     def __init__(self, writer: Writer, channels: int) -> None:
+        """``channels``: 1, or 2 that lie side by side in a word of 32 bits."""
         super().__init__(FIRST_TAPES)
         self._writer = writer
         self._channels = channels
         self._capacity = FIRST_TAPES
-        self._store: Samples = np.zeros((FIRST_TAPES, CHUNK, FRAME, channels), np.int16)
+        kind = np.int16 if channels == 1 else np.uint32
+        self._store: npt.NDArray[Any] = np.zeros((FIRST_TAPES * CHUNK, FRAME), kind)
         self._takes: dict[int, Take] = {}
         self._free = list(range(FIRST_TAPES))[::-1]
         self.active: Rows = np.empty(0, np.int64)
@@ -73,7 +77,7 @@ class Tapes(Columns):
             self._free = list(range(self._capacity, 2 * self._capacity))[::-1]
             self._capacity *= 2
             self.grow(self._capacity)
-            larger = np.zeros((self._capacity, *self._store.shape[1:]), np.int16)
+            larger = np.zeros((self._capacity * CHUNK, FRAME), self._store.dtype)
             larger[: self._store.shape[0]] = self._store
             self._store = larger
         tape = self._free.pop()
@@ -98,11 +102,11 @@ class Tapes(Columns):
         """Whether this row is still that recording: the writer's word may come late."""
         return self._takes.get(tape) is take
 
-    def append(self, frames: Samples) -> None:
-        """20 ms of every active tape: int16 (tapes, 160, channels), in the order of ``active``."""
+    def append(self, frames: npt.NDArray[Any]) -> None:
+        """20 ms of every active tape: (tapes, 160), in the order of ``active``."""
         tapes = self.active
         fill = self.fill[tapes]
-        self._store[tapes, fill] = frames
+        self._store[tapes * CHUNK + fill] = frames
         fill += 1
         self.fill[tapes] = fill
         self.ticks[tapes] += 1
@@ -123,7 +127,8 @@ class Tapes(Columns):
         return found + [(tape, "max") for tape in tapes[full & ~silent].tolist()]
 
     def _hand_over(self, tape: int, take: Take) -> None:
-        self._writer.write(take, self._store[tape, : self.fill[tape]].copy())
+        start = tape * CHUNK
+        self._writer.write(take, self._store[start : start + int(self.fill[tape])].copy())
         self.fill[tape] = 0
         self.limit[tape] = CHUNK
 
@@ -205,10 +210,10 @@ class Recordings:
         """
         if self._call_of:
             lanes = self._calls.lane[self._calls.active]
-            self._calls.append(np.stack((said[lanes], heard[lanes]), axis=-1))
+            self._calls.append(_side_by_side(said[lanes], heard[lanes]))
         if self._message_of:
             lanes = self._messages.lane[self._messages.active]
-            self._messages.append(said[lanes][:, :, None])
+            self._messages.append(said[lanes])
             for tape, reason in self._messages.expired(speaks[lanes]):
                 row = int(self._messages.lane[tape])
                 self._end(self._messages, self._message_of, row, tape, reason)
@@ -223,6 +228,17 @@ class Recordings:
     def _refuse(self, path: Path, done: Callable[[Recorded], None]) -> None:
         result = Recorded(path, 0, 0, "failed", "the leg is being recorded already")
         self._later(partial(done, result))
+
+
+def _side_by_side(left: Samples, right: Samples) -> npt.NDArray[np.uint32]:
+    """int16 (lanes, 160) each → words with the left sample first, as WAV has them.
+
+    Half the time of ``np.stack``. Samples lie in memory with the low octet first, here and in WAV.
+    """
+    words = right.view(np.uint16).astype(np.uint32)
+    words <<= 16
+    words |= left.view(np.uint16)
+    return words
 
 
 def _ticks(seconds: float) -> int:

@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy.typing as npt
 import structlog
 
 from telephony.audio import wav
 from telephony.calls.ports import Recorded
-from telephony.media.columns import Samples
 from telephony.media.config import RATE
 
 log = structlog.get_logger("telephony.media.writer")
@@ -108,8 +108,8 @@ class Writer:
         self._put(partial(self._open, take))
         return take
 
-    def write(self, take: Take, chunk: Samples) -> None:
-        """Queue int16 (frames, 160, channels) that nobody changes any more."""
+    def write(self, take: Take, chunk: npt.NDArray[Any]) -> None:
+        """Queue sound as it goes to disk; nobody changes it any more."""
         if self._queued + chunk.nbytes > self._ceiling:
             self._put(partial(self._fail, take, "the disk is too slow"))
             return
@@ -158,7 +158,7 @@ class Writer:
         except OSError as error:
             self._fail(take, _words(error))
 
-    def _append(self, take: Take, chunk: Samples) -> None:
+    def _append(self, take: Take, chunk: npt.NDArray[Any]) -> None:
         with self._ready:
             self._queued -= chunk.nbytes
         if take.over or take.file is None:
