@@ -5,17 +5,19 @@ matrix, is a block of outputs. A frame of all lanes is one matrix product a bloc
 
 **A lane sounds the same alone and in company, bit for bit.** A BLAS may add in another order for
 another row or another number of rows, and a sum that is rounded on the way then differs in its
-last bit. So the products are made in float32, at twice the speed, only where this BLAS was seen
-to treat all rows of all shapes used here alike (``_rows_alike``); else in float64 with taps that
-are multiples of 2⁻²⁴, where every sum of products with int16 is exact and order is no matter.
-OpenBLAS' kernels for AVX-512 are of the first kind, those for AVX2 of the second.
+last bit. So the products are made in float32, at twice the speed, only in a shape for which this
+BLAS was seen to treat all rows alike (``_rows_alike``): OpenBLAS' kernels for AVX-512 do so for
+blocks of any length, those for AVX2 where 12 rows meet 8 or 12 outputs. Without such a shape they
+are made in float64 with taps that are multiples of 2⁻²⁴: every sum of products with int16 is then
+exact, and order is no matter.
 
-Chosen by measurement (``bench.transcode`` has the whole), for 160 samples of µ-law to 16 kHz:
+Chosen by measurement, 8 to 16 kHz, float32, the sum and its way in and out alone:
 
-* Many lanes: windows that overlap in place, a product a block, 1.7 ns a sample; windows copied
-  one behind the other for one large product 2.3; lanes side by side, time along the rows, 3.2.
-* One lane (``LaneResampler``): its windows copied, one product of 10 rows, 1.5 µs; in place that
-  would be 10 products of a vector, 2.5 µs; one matrix for the whole frame 3.4 µs.
+* 256 lanes, ns a sample: windows that overlap in place, a product a block, 1.06; windows copied
+  one behind the other for one product 1.69; time along the rows and lanes side by side 3.0.
+* One lane (``LaneResampler``), µs a frame: windows copied for one product of 10 rows 1.4; in
+  place, which is 10 products of a vector, 1.5; one matrix for the whole frame 2.9; ``convolve``
+  3.3 a phase.
 """
 
 from __future__ import annotations
@@ -49,13 +51,10 @@ of all pairs of rates together: within 0.32 dB to 85 % of the lower half rate, 6
 of it on. Whole recordings have 80 dB (``resample``), for twice the length and delay.
 """
 TICK_MS = 20
-_BLOCK = 16
-"""Samples of a block at the lower rate (8 and 24 pairs of 2 and 3 between 16 and 24 kHz): short
-blocks are less to multiply, but vector registers want to be full."""
-_LANES = 256
+_LANES = 252
 """The most lanes a product: windows and results stay in a second-level cache of 1 MB."""
-_STEP = 8
-"""A product has a multiple of so many lanes, that its shapes are few."""
+_STEP = 12
+"""A product in float32 has a multiple of so many rows."""
 _GRID = 1 << 24
 _LOW, _HIGH = -32768.0, 32767.0
 
@@ -81,7 +80,7 @@ class Resampler:
         self.samples, self.new_samples = bank.samples, bank.new_samples
         self.delay_ms = delay_ms(rate, new_rate)
         self._taps = bank.taps
-        self._even = bank.alike
+        self._rows = bank.rows
         self._history = bank.history
         self._tails: Samples = np.zeros((capacity, bank.history), np.int16)
         self._work = np.zeros((_LANES, bank.history + bank.samples), bank.kind)
@@ -149,7 +148,7 @@ class Resampler:
         work[:, history:] = frames
         self._tails[lanes] = frames[:, -history:]
         # Rows below the last lane are finite and nobody's.
-        high = -(-count // _STEP) * _STEP if self._even else count
+        high = self._rows(count)
         np.matmul(self._windows[:, :high], self._taps, out=self._results[:, :high])
         sums = self._sums[:count]
         sums.clip(_LOW, _HIGH, out=sums)
@@ -175,9 +174,11 @@ class LaneResampler:
         self._tail = self._line[-bank.history :]
         size, outputs = bank.taps.shape
         self._overlapping = _blocks(self._line[None], bank.blocks, bank.step, size)[:, 0]
-        self._windows = np.zeros((bank.blocks, size), bank.kind)
-        self._sums = np.zeros(bank.new_samples, bank.kind)
-        self._results = self._sums.reshape(bank.blocks, outputs)
+        rows = bank.rows(bank.blocks)
+        self._rows = np.zeros((rows, size), bank.kind)
+        self._windows = self._rows[: bank.blocks]
+        self._results = np.zeros((rows, outputs), bank.kind)
+        self._sums = self._results.reshape(-1)[: bank.new_samples]
         self._values = g711.DECODE_TABLES.astype(bank.kind)
 
     def clear(self) -> None:
@@ -209,7 +210,7 @@ class LaneResampler:
 
     def _multiply(self) -> Reals:
         self._windows[:] = self._overlapping
-        np.matmul(self._windows, self._taps, out=self._results)
+        np.matmul(self._rows, self._taps, out=self._results)
         self._past[:] = self._tail
         return self._sums
 
@@ -228,24 +229,28 @@ class _Bank:
 
     def __init__(self, rate: int, new_rate: int, samples: int) -> None:
         up, down = new_rate // gcd(rate, new_rate), rate // gcd(rate, new_rate)
-        groups = _BLOCK // min(up, down)
-        outputs, self.step = groups * up, groups * down
-        lower = min(rate, new_rate)
-        self.history = 2 * HALF * rate // lower
-        if samples < self.history or samples % self.step:
-            raise ValueError(f"{samples} samples are not a frame from {rate} to {new_rate} Hz")
         self.samples, self.new_samples = samples, samples * new_rate // rate
+        self.history = 2 * HALF * rate // min(rate, new_rate)
+        # Short blocks are less to multiply, but vector registers want to be full.
+        long, short = 16 // min(up, down), (12 if up % 3 == 0 else 8) // up
+        if samples < self.history or samples % (long * down):
+            raise ValueError(f"{samples} samples are not a frame from {rate} to {new_rate} Hz")
+        self.kind: type[np.floating[Any]] = np.float32
+        for groups in (long, short):
+            taps = _taps(rate, new_rate, self.history, groups * down, groups * up)
+            if _rows_alike(taps.astype(np.float32), samples // (groups * down)):
+                break
+        else:
+            self.kind, groups = np.float64, long
+            taps = _taps(rate, new_rate, self.history, groups * down, groups * up)
+        self.step = groups * down
         self.blocks = samples // self.step
-        times = np.arange(outputs) * (rate / new_rate) - self.history / 2
-        offset = np.arange(-self.history, self.step)[:, None] - times
-        offset *= lower / (rate * HALF)
-        waves = np.cos(np.pi * np.arange(len(SHAPE)) * offset[..., None]) @ np.array(SHAPE)
-        taps = np.where(np.abs(offset) <= 1, waves, 0)
-        taps = np.rint(taps / taps.sum(axis=0) * _GRID) / _GRID
-        self.alike = _rows_alike(taps.astype(np.float32), self.blocks)
-        self.kind: type[np.floating[Any]] = np.float32 if self.alike else np.float64
         self.taps: Reals = taps.astype(self.kind)
         self.taps.flags.writeable = False
+
+    def rows(self, count: int) -> int:
+        """Rows a product of ``count`` rows is to have."""
+        return -(-count // _STEP) * _STEP if self.kind is np.float32 else count
 
 
 def _bank(rate: int, new_rate: int, samples: int | None) -> _Bank:
@@ -257,14 +262,26 @@ def _bank(rate: int, new_rate: int, samples: int | None) -> _Bank:
 _shared = lru_cache(maxsize=32)(_Bank)
 
 
+def _taps(
+    rate: int, new_rate: int, history: int, step: int, outputs: int
+) -> npt.NDArray[np.float64]:
+    """The matrix (history + step, outputs) of a block."""
+    times = np.arange(outputs) * (rate / new_rate) - history / 2
+    offset = (np.arange(-history, step)[:, None] - times) * (2 / history)
+    waves = np.cos(np.pi * np.arange(len(SHAPE)) * offset[..., None]) @ np.array(SHAPE)
+    taps = np.where(np.abs(offset) <= 1, waves, 0)
+    return np.asarray(np.rint(taps / taps.sum(axis=0) * _GRID) / _GRID)
+
+
 def _rows_alike(taps: Reals, blocks: int) -> bool:
     """Whether float32 products give a row the same bits wherever and with however many it is."""
     window = np.random.default_rng(0).integers(-32768, 32768, len(taps)).astype(np.float32)
-    rows = np.tile(window, (_LANES, 1))
+    most = max(_LANES, blocks + _STEP)
+    rows = np.tile(window, (most, 1))
     expected = (rows @ taps)[0]
     return all(
         np.array_equal(rows[:count] @ taps, np.broadcast_to(expected, (count, len(expected))))
-        for count in (blocks, *range(_STEP, _LANES + 1, _STEP))
+        for count in range(_STEP, most + 1, _STEP)
     )
 
 

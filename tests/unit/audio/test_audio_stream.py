@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telephony.audio import g711
+from telephony.audio import stream as module
 from telephony.audio.stream import RATES, LaneResampler, Resampler
 
 PAIRS = list(permutations(RATES, 2))
@@ -153,6 +154,25 @@ def test_lanes_join_pause_and_leave_at_any_tick_and_nobody_else_hears(
             capacity *= 2
             many.grow(capacity)
             assert many.capacity == capacity
+
+
+def test_a_blas_whose_rows_are_not_alike_gets_sums_that_are_exact(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sound = np.random.default_rng(6).integers(-32768, 32768, (300, 320)).astype(np.int16)
+    usual = stream(Resampler(8000, 16000, 300), sound).astype(int)
+    monkeypatch.setattr(module, "_rows_alike", lambda taps, blocks: False)
+    module._shared.cache_clear()
+    try:
+        exact = stream(Resampler(8000, 16000, 300), sound)
+        for lane in (0, 5, 299):
+            alone = stream(Resampler(8000, 16000, 1), sound[lane : lane + 1])[0]
+            assert np.array_equal(alone, exact[lane])
+    finally:
+        module._shared.cache_clear()
+    # Only what lies within a float32's last bit of a half is rounded otherwise.
+    assert np.abs(exact - usual).max() <= 1
+    assert np.count_nonzero(exact != usual) < exact.size * 0.01
 
 
 @pytest.mark.parametrize("samples", [80, 240, 480])
