@@ -68,6 +68,7 @@ async def test_a_dead_worker_ends_what_it_had_and_nothing_else(
     alive.lane.play(PROMPT, played.append)
     dead.lane.record_call(tmp_path / "call.wav", recorded.append)
     await dead.say(440, 1300)
+    await until(lambda: dead.lane.quality().packets_received)
     # An order that is on its way when it happens is answered as well.
     dead.lane.play(PROMPT, played.append)
     kill(engine, 0)

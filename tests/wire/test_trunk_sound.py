@@ -146,7 +146,7 @@ async def test_early_media_is_heard_before_the_answer(house: House, engine: Medi
         await call.early_media()
         await dialled.until("LegEarlyMedia")
         call.sound.play(np.asarray(tone(440, 400), np.int16))
-        # What is counted so far is up to two seconds old where the engine is elsewhere.
+        # What is counted so far is up to a second old where the engine is elsewhere.
         async with asyncio.timeout(5):
             while dialled.leg.media.quality().packets_received <= 5:
                 await asyncio.sleep(0.05)

@@ -34,7 +34,7 @@ log = structlog.get_logger("telephony.media.worker")
 
 BEAT = 0.1
 """Seconds between two words about some of the lanes."""
-ROUND = 20
+ROUND = 10
 """Beats in which every lane's quality is told once."""
 STATS_EVERY = 10
 """Beats between two words of how the engine keeps time; the service takes long silence for death.
@@ -186,7 +186,8 @@ class Child:
             log.warning("media.order_refused", order=name, error=str(error))
             for ticket in tickets:
                 self._tell("refused", ticket)
-            if name == "start" and message.lane in self._lanes:
+            if name == "start" and (lost := self._lanes.pop(message.lane, None)) is not None:
+                lost.close()
                 self._tell_of("on_lost", message.lane)
         if name == "end":
             self._lanes.pop(message.lane, None)

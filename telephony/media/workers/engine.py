@@ -164,13 +164,16 @@ class WorkerEngine:
         """
         await self._engine.start()
         self._running = True
-        try:
-            await asyncio.gather(*(worker.start() for worker in self._workers))
-        except (OSError, TimeoutError) as error:
+        begun = await asyncio.gather(
+            *(worker.start() for worker in self._workers), return_exceptions=True
+        )
+        for fault in begun:
+            if fault is None:
+                continue
             await self.stop()
             raise ConfigError(
-                f"media_workers: a media worker did not start: {error}", field="media_workers"
-            ) from error
+                f"media_workers: a media worker did not start: {fault}", field="media_workers"
+            ) from fault
 
     async def stop(self) -> None:
         if not self._running:
@@ -208,7 +211,7 @@ class WorkerEngine:
         alive = [worker for worker in self._workers if worker.alive]
         if not alive:
             raise Busy("no media worker is running", retry_after=1)
-        return min(alive, key=lambda worker: len(worker.lanes))
+        return min(alive, key=lambda worker: (worker.quiet, len(worker.lanes)))
 
     def _forget(self, number: int) -> None:
         for worker in self._workers:

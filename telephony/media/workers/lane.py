@@ -130,7 +130,7 @@ class RemoteLane:
             self._meetings.bridge(self, other)
 
     def quality(self) -> MediaQuality:
-        """As of the worker's last word, which comes every two seconds."""
+        """As of the worker's last word, which comes every second."""
         return self.told
 
     # -- rooms ----------------------------------------------------------------------------------

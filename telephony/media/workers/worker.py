@@ -42,6 +42,8 @@ log = structlog.get_logger("telephony.media.worker")
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 """For the worker's last recordings."""
+QUIET_SECONDS = 3.0
+"""A worker that has said nothing for so long gets no new call while another one has."""
 DEAF_SECONDS = 10.0
 """Without a word for so long, a worker is stuck: its calls are dead already."""
 WATCH_SECONDS = 1.0
@@ -115,6 +117,11 @@ class Worker:
         """Of the process that lives now."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def quiet(self) -> bool:
+        """Whether its last word is long ago."""
+        return self._house.clock.monotonic() - self._heard > QUIET_SECONDS
+
     # -- life -----------------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -145,13 +152,15 @@ class Worker:
         self._launched = False
         ours, theirs = socket.socketpair()
         words = [sys.executable, "-m", "telephony.media.workers", str(theirs.fileno())]
+        # Settings and secrets are none of its business: what it needs comes over the pipe.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("TELEPHONY_")}
 
         def begin() -> subprocess.Popen[bytes]:
             return subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+                env=environment,
             )
 
         try:
