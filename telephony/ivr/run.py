@@ -130,6 +130,11 @@ class Run:
         self._legs += 1
         return f"{self.leg}-{self._legs}"
 
+    @property
+    def further(self) -> list[str]:
+        """Every further leg that was heard of, also those that are over."""
+        return [f"{self.leg}-{number}" for number in range(2, self._legs + 1)]
+
     def play(self, prompt: c.Prompt, *, loop: bool = False) -> str | None:
         """Order a prompt; None where it has nothing to say once its variables are filled in."""
         text = self.fill(prompt.text).strip()

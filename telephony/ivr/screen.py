@@ -9,7 +9,7 @@ from __future__ import annotations
 from telephony.calls import commands as c
 from telephony.calls import events as e
 from telephony.calls.orders import MachineOrder
-from telephony.calls.outcome import Outcome
+from telephony.calls.outcome import EndedBy, Outcome
 from telephony.ivr.model import Dialplan
 from telephony.ivr.program import Program
 from telephony.ivr.run import Activity, Context, End, Move, Run
@@ -58,8 +58,8 @@ class ScreenedProgram(Program):
         message = run.fill(self._order.message).strip()
         if not message:
             return self._drive(_ended(run, "missing_message"))
-        for leg in sorted(run.dialled):
-            run.order(c.EndLeg(leg=leg, outcome=Outcome.voicemail()))
+        for leg in run.further:
+            run.order(c.EndLeg(leg=leg, outcome=Outcome.canceled(EndedBy.SERVICE)))
         run.order(c.Note(event=e.VoicemailStarted(at=run.wall, leg=run.leg)))
         run.order(c.Stop(leg=run.leg))
         run.order(c.LeaveRoom(leg=run.leg))
@@ -78,7 +78,12 @@ class Leaving(Activity):
         run.order(c.AwaitGreeting(leg=run.leg, seconds=GREETING_SECONDS))
 
     def step(self, run: Run, event: e.Event) -> Move | None:
-        if not isinstance(event, e.LegEvent) or event.leg != run.leg:
+        if not isinstance(event, e.LegEvent):
+            return None
+        if event.leg != run.leg:
+            # Somebody whom a transfer had begun to call: nobody talks to a tape.
+            if isinstance(event, e.LegRinging | e.LegEarlyMedia | e.LegAnswered):
+                run.order(c.EndLeg(leg=event.leg, outcome=Outcome.canceled(EndedBy.SERVICE)))
             return None
         match event:
             case e.GreetingEnded() if self._playback is None:

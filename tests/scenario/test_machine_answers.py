@@ -272,3 +272,36 @@ async def test_a_verdict_after_the_end_is_nobodys(world: World) -> None:
     rows, voicemail, _ = await over(world)
     assert voicemail is None
     assert types(rows).count("call.hangup") == 1
+
+
+TRANSFER = """
+name: hand-over
+start: send
+nodes:
+  send: {verb: transfer, to: "1000", refer: false, on_failed: bye}
+  bye: {verb: hangup}
+"""
+
+
+@pytest.mark.parametrize("rung", [False, True])
+async def test_who_a_transfer_is_calling_is_not_handed_a_tape(world: World, rung: bool) -> None:
+    leg = await answered(
+        world, MachineOrder(action="leave_message", message="Call back."), TRANSFER
+    )
+    desk = world.carrier.dialled[1]
+    if rung:
+        desk.rings()
+        await world.settle()
+    await decide(world, leg, MACHINE)
+    if not rung:
+        desk.rings()
+        await world.settle()
+    assert desk.outcome is not None
+    assert desk.outcome.result == "canceled"
+    await greeting_ends(world, leg, "beep")
+    leg.media.finish_prompt()
+    await world.settle()
+    _, voicemail, outcome = await over(world)
+    assert voicemail is not None
+    assert voicemail["delivery"] == "delivered"
+    assert outcome == "voicemail"
