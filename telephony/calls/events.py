@@ -337,7 +337,11 @@ class RecordsDelayed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaQuality:
-    """What the engine counted on one leg. Packets both ways; jitter in ms (RFC 3550 §6.4.1)."""
+    """What the engine counted on one leg. Packets both ways; jitter in ms (RFC 3550 §6.4.1).
+
+    ``remote_…``: what the far end reported of our sound (RTCP), None where it said nothing.
+    ``mos``: G.107's estimate of what we hear, ``remote_mos`` the far end's own (RTCP XR).
+    """
 
     packets_received: int = 0
     packets_sent: int = 0
@@ -348,6 +352,9 @@ class MediaQuality:
     jitter_ms: float = 0.0
     round_trip_ms: float | None = None
     mos: float | None = None
+    remote_lost: int | None = None
+    remote_jitter_ms: float | None = None
+    remote_mos: float | None = None
     codec: str = ""
     first_packet_at: datetime | None = None
     first_sent_at: datetime | None = None

@@ -23,6 +23,7 @@ from telephony.media.columns import Samples
 from telephony.media.config import FRAME, RATE, TICK_MS, MediaConfig
 from telephony.media.detect import Detectors
 from telephony.media.digits import Keypads, keys_only
+from telephony.media.hearing import Hearing
 from telephony.media.intake import Intake
 from telephony.media.lane import Lane
 from telephony.media.outlet import Outlet
@@ -38,7 +39,6 @@ from telephony.media.streams import NO_TYPE, Streams
 from telephony.media.terms import Terms
 from telephony.media.wires import Wires
 from telephony.media.writer import Writer
-from telephony.rtp.quality import judge
 
 FIRST_LANES = 16
 CONTROL_EVERY = 5
@@ -74,6 +74,14 @@ class Bank:
         self.sounds = Sounds(FIRST_LANES, self.detectors.activity, config.hold_music)
         self.seats = Seats()
         self.reports = Reports(clock, rng, config.rtcp_seconds)
+        self._hearing = Hearing(
+            FIRST_LANES,
+            self.sources,
+            self.playout,
+            self.detectors.activity,
+            self.reports,
+            config.max_depth_ms,
+        )
         self._clock = clock
         self._wires = wires
         self._rng = rng
@@ -111,6 +119,7 @@ class Bank:
             self.detectors,
             self.sounds,
             self.answers,
+            self._hearing.losses,
         )
         self._allocate()
 
@@ -243,30 +252,24 @@ class Bank:
 
     def quality(self, row: int) -> MediaQuality:
         """What was counted so far."""
-        sources, playout = self.sources, self.playout
+        sources, playout, reports = self.sources, self.playout, self.reports
         terms = self._terms.get(row)
-        expected, lost = sources.expected(row), sources.lost(row)
-        late = int(playout.late[row])
-        jitter_ms = float(sources.jitter[row]) * 1000 / RATE
-        round_trip = self.reports.round_trip_ms(row)
-        depth = playout.depth_ms(row)
-        verdict = judge(
-            expected=expected,
-            lost=lost,
-            late=late,
-            jitter_ms=jitter_ms,
-            delay_ms=(round_trip or 0.0) / 2 + depth + TICK_MS,
-        )
+        verdict = self._hearing.judge(row)
+        round_trip = reports.round_trip_ms(row)
+        remote = reports.remote(row)
         return MediaQuality(
             packets_received=int(sources.received[row]),
             packets_sent=int(self.streams.sent[row]),
-            lost=lost,
-            late=late,
+            lost=sources.lost(row),
+            late=int(playout.late[row]),
             duplicated=int(sources.duplicated[row]),
             concealed=-(-int(playout.concealed[row]) // FRAME),
-            jitter_ms=round(jitter_ms, 2),
+            jitter_ms=round(verdict.jitter_ms, 2),
             round_trip_ms=None if round_trip is None else round(round_trip, 2),
-            mos=round(verdict.mos, 2) if expected else None,
+            mos=round(verdict.mos, 2) if verdict.mos else None,
+            remote_lost=None if remote is None else remote.lost,
+            remote_jitter_ms=None if remote is None else round(remote.jitter * 1000 / RATE, 2),
+            remote_mos=None if remote is None else remote.mos,
             codec=terms.codec if terms is not None else "",
             first_packet_at=self._intake.first_heard.get(row),
             first_sent_at=self._outlet.first_sent.get(row),
@@ -282,6 +285,7 @@ class Bank:
             return
         self._intake.receive(self._tick, now)
         voice, heard = self.playout.take(count), self._heard[:count]
+        self._hearing.follow(count, self._tick)
         self.seats.speak(voice)
         self._detect(voice, now)
         keys = self._outlet.keys_due()
@@ -321,8 +325,9 @@ class Bank:
         streams, sources = self.streams, self.sources
         packets = int(streams.sent[row])
         sent = Sent(int(streams.ssrc[row]), int(streams.timestamp[row]), packets, packets * FRAME)
-        received = None
+        received, metrics = None, None
         if sources.known[row]:
+            metrics = self._hearing.metrics(row)
             received = Received(
                 int(sources.ssrc[row]),
                 sources.fraction_lost(row),
@@ -330,7 +335,7 @@ class Bank:
                 int(sources.highest[row]),
                 float(sources.jitter[row]),
             )
-        return self.reports.compound(row, sent, received, now, bye=bye)
+        return self.reports.compound(row, sent, received, metrics, now, bye=bye)
 
     def _find_silent(self, count: int, now: float) -> None:
         streams = self.streams

@@ -1,12 +1,20 @@
-"""RTCP of each lane: reports out about every five seconds, reports in for round trip and loss."""
+"""RTCP of each lane: reports out about every five seconds, reports in for round trip and loss.
+
+VoIP metrics (RFC 3611 §4.7) go into every compound, announced in SDP or not: §5 allows XR without
+signalling, RFC 3550 §6.1 has receivers pass over packet types they do not know, and gear that reads
+them mostly does not announce it. They are 44 octets in five seconds. We do not announce
+``a=rtcp-xr`` ourselves: who sends metrics sends them unasked, and SDP that a switch of twenty years
+does not know is a risk to the call, not to a report.
+"""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from telephony.base.clock import Clock
 from telephony.rtp import rtcp
+from telephony.rtp.xr import ExtendedReport, VoipMetrics
 
 CNAME = "telephony"
 """RFC 7022: nothing that names a host or a user."""
@@ -33,13 +41,22 @@ class Received:
     jitter: float
 
 
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """How the far end hears us: packets it lacks, jitter in timestamp units, its own MOS in
+    conversation where it sends one (RFC 3611 §4.7.5)."""
+
+    lost: int = 0
+    jitter: int = 0
+    mos: float | None = None
+
+
 @dataclass(slots=True)
 class _Far:
     last_sr: int = 0
     last_sr_at: float = 0.0
     round_trip: float | None = None
-    lost: int = 0
-    fraction_lost: float = 0.0
+    remote: Remote | None = None
 
 
 class Reports:
@@ -56,9 +73,16 @@ class Reports:
         return self._seconds * self._rng.uniform(0.5, 1.5)
 
     def compound(
-        self, row: int, sent: Sent, received: Received | None, now: float, *, bye: bool = False
+        self,
+        row: int,
+        sent: Sent,
+        received: Received | None,
+        metrics: VoipMetrics | None,
+        now: float,
+        *,
+        bye: bool = False,
     ) -> bytes:
-        """The datagram that is due: SR (RR of a lane that sent nothing), SDES, at last BYE."""
+        """The datagram that is due: SR (RR of a lane that sent nothing), SDES, XR, at last BYE."""
         blocks: tuple[rtcp.ReportBlock, ...] = ()
         if received is not None:
             far = self._far.get(row)
@@ -90,6 +114,8 @@ class Reports:
         else:
             report = rtcp.ReceiverReport(sent.ssrc, blocks)
         parts: list[rtcp.RtcpPacket] = [report, rtcp.SourceDescription.cname(sent.ssrc, CNAME)]
+        if metrics is not None:
+            parts.append(ExtendedReport(sent.ssrc, (metrics,)))
         if bye:
             parts.append(rtcp.Goodbye((sent.ssrc,)))
         return rtcp.compound(*parts)
@@ -104,16 +130,21 @@ class Reports:
                 for block in packet.reports:
                     if block.ssrc == our_ssrc:
                         self._heard(far, block)
+            elif isinstance(packet, ExtendedReport):
+                for metrics in packet.blocks:
+                    # 127 is "unavailable", and no honest score lies outside of 1.0 to 5.0.
+                    if metrics.ssrc == our_ssrc and 10 <= metrics.mos_cq <= 50:
+                        far.remote = replace(far.remote or Remote(), mos=metrics.mos_cq / 10)
 
     def round_trip_ms(self, row: int) -> float | None:
         """As measured last, None before the first report about us."""
         far = self._far.get(row)
         return far.round_trip * 1000 if far is not None and far.round_trip is not None else None
 
-    def remote_lost(self, row: int) -> tuple[int, float]:
-        """Of what we sent: packets that the far end lacks, and the last interval's share."""
-        far = self._far.get(row, _Far())
-        return far.lost, far.fraction_lost
+    def remote(self, row: int) -> Remote | None:
+        """What the far end says of our sound, None before it has said anything."""
+        far = self._far.get(row)
+        return far.remote if far is not None else None
 
     def forget(self, row: int) -> None:
         """The lane is closed."""
@@ -123,5 +154,8 @@ class Reports:
         now_ntp = rtcp.ntp_time(self._clock.now().timestamp())
         seconds = rtcp.round_trip(block, now_ntp)
         far.round_trip = seconds if seconds is not None else far.round_trip
-        far.lost = max(0, block.cumulative_lost)
-        far.fraction_lost = block.fraction_lost / 256
+        far.remote = replace(
+            far.remote or Remote(),
+            lost=max(0, block.cumulative_lost),
+            jitter=block.jitter,
+        )

@@ -1,4 +1,8 @@
-"""What a listener thinks of a stream, from counters: the E-model of ITU-T G.107 for G.711."""
+"""What a listener thinks of a stream, from counters: the E-model of ITU-T G.107 for G.711.
+
+An estimate: it knows loss, bursts and delay, not echo, levels or noise, for which G.107's defaults
+stand.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +58,19 @@ class Quality:
     jitter_ms: float
     r: float
     mos: float
+    mos_lq: float
+    """Listening only: without what the delay costs in a conversation."""
+
+
+def burst_ratio(lost: int, runs: int, loss: float) -> float:
+    """How much longer runs of lost frames are than by chance (G.107 §7.6), at least 1.
+
+    ``runs`` of ``lost`` frames together, at a share ``loss``: 1 / (1 - loss) would be chance. Below
+    1 (losses that keep apart) the model is not defined, and a few losses prove nothing.
+    """
+    if runs <= 0:
+        return 1.0
+    return max(1.0, lost / runs * (1.0 - min(1.0, loss)))
 
 
 def judge(
@@ -63,15 +80,22 @@ def judge(
     late: int,
     jitter_ms: float,
     delay_ms: float = 0.0,
+    runs: int = 0,
     concealed: bool = True,
 ) -> Quality:
-    """The verdict over ``expected`` packets, of which ``lost`` never came and ``late`` too late."""
+    """The verdict over ``expected`` packets, of which ``lost`` never came and ``late`` too late.
+
+    ``runs``: how many runs in a row those that were not played came in, 0 where unknown.
+    """
     if expected <= 0:
-        return Quality(0.0, 0.0, jitter_ms, 0.0, 0.0)
+        return Quality(0.0, 0.0, jitter_ms, 0.0, 0.0, 0.0)
     loss = min(1.0, lost / expected)
     late_share = min(1.0 - loss, late / expected)
-    r = r_factor(loss + late_share, delay_ms, concealed=concealed)
-    return Quality(loss, late_share, jitter_ms, r, mos(r))
+    missed = loss + late_share
+    bursts = burst_ratio(lost + late, runs, missed)
+    r = r_factor(missed, delay_ms, concealed=concealed, burst_ratio=bursts)
+    heard = r_factor(missed, concealed=concealed, burst_ratio=bursts)
+    return Quality(loss, late_share, jitter_ms, r, mos(r), mos(heard))
 
 
 def jitter_step(

@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 
 from telephony.rtp.packet import VERSION
+from telephony.rtp.xr import XR, ExtendedReport
 
 SR, RR, SDES, BYE, APP = 200, 201, 202, 203, 204
 CNAME = 1
@@ -115,7 +116,7 @@ class Goodbye:
         return _wrap(BYE, len(self.sources), body)
 
 
-RtcpPacket = SenderReport | ReceiverReport | SourceDescription | Goodbye
+RtcpPacket = SenderReport | ReceiverReport | SourceDescription | Goodbye | ExtendedReport
 
 
 class _Malformed(ValueError):
@@ -175,6 +176,10 @@ def _parse_one(kind: int, count: int, body: bytes) -> RtcpPacket | None:
         rest = body[4 * count :]
         _need(not rest or rest[0] < len(rest))
         return Goodbye(sources, rest[1 : 1 + rest[0]] if rest else b"")
+    if kind == XR:
+        extended = ExtendedReport.parse(body)
+        _need(extended is not None)
+        return extended
     return _parse_sdes(count, body) if kind == SDES else None
 
 

@@ -147,7 +147,7 @@ def test_the_round_trip_is_measured_from_the_far_ends_reports(rig: Rig) -> None:
     rig.wire(lane).rtcp_inbox.append(rtcp.compound(rtcp.ReceiverReport(9, (block,))))
     rig.tick(5)
     assert lane.quality().round_trip_ms == pytest.approx(150, abs=60)
-    assert rig.bank.reports.remote_lost(lane.row) == (12, 0.25)
+    assert lane.quality().remote_lost == 12
 
 
 def test_a_bye_and_rubbish_on_the_control_port_end_nothing(rig: Rig) -> None:
