@@ -16,6 +16,8 @@ NOISE_DBM0 = (-65.0, -30.0)
 """Where the noise may lie. Over -30 dBm0 what never pauses is a tone or music, not a line."""
 FIRST_NOISE_DBM0 = -45.0
 """What a new line is taken for: who says "hello" at once is heard, and line noise is not."""
+NOTHING_DBM0 = -70.0
+"""Below what any line or codec makes of silence: mu-law's smallest step is -64 dBm0."""
 WINDOW = 50
 """Ticks of a look for the noise: speech pauses in any second, if only between syllables."""
 ATTACK = 2
@@ -109,7 +111,10 @@ class Activity(Columns):
         """The noise is the least of this second and of the one before."""
         now, before, age = self.least_now[:count], self.least_before[:count], self.age[:count]
         age += 1
-        np.minimum(now, np.maximum(level, NOISE_DBM0[0]), out=now)
+        # Before the first packet, and where a sender leaves pauses out, there is nothing at all:
+        # it says nothing about the line.
+        heard = np.where(level > NOTHING_DBM0, level, FIRST_NOISE_DBM0)
+        np.minimum(now, np.maximum(heard, NOISE_DBM0[0]), out=now)
         np.minimum(np.minimum(now, before), NOISE_DBM0[1], out=self.noise[:count])
         over = np.flatnonzero(age >= WINDOW)
         if over.size:

@@ -23,9 +23,12 @@ EDGE_MS = 20.0
 """By which a tone seems longer and a pause shorter than it is: windows are two ticks."""
 
 BEEP_HZ = (380.0, 2150.0)
-BEEP_MS = (100.0, 2000.0)
-STEADY_HZ = 12.0
-"""How far the frequency of a beep may move from window to window; voices move more."""
+BEEP_MS = (60.0, 2000.0)
+"""As windows count it: one of 100 ms has four whole windows, less ``EDGE_MS``."""
+SUNG_HZ, SUNG_MS = 450.0, 160.0
+"""Below this frequency a beep must last longer: a high voice can hold a vowel for 120 ms."""
+STEADY_HZ = 6.0
+"""How far the frequency of a beep may move from window to window; sung vowels move more."""
 STEADY_DB = 6.0
 SPOKEN_MS = 300
 """Speech that goes before a beep, at least."""
@@ -66,6 +69,7 @@ class LineTones(Columns):
         "pure_hertz": (np.float64, (), 0.0),
         "pure_level": (np.float64, (), 0.0),
         "ended": (np.int64, (), 0),
+        "ended_hertz": (np.float64, (), 0.0),
         "rest": (np.int64, (), 0),
     }
     shape: Marks
@@ -87,6 +91,7 @@ class LineTones(Columns):
     pure_level: Floats
     ended: Counts
     """Ticks that the steady tone lasted which may have been a beep; 0: none waits."""
+    ended_hertz: Floats
     rest: Counts
     """Ticks since its end."""
 
@@ -152,19 +157,22 @@ class LineTones(Columns):
         steady &= np.abs(level - self.pure_level[rows]) <= STEADY_DB
         over = ~steady & (pure > 0)
         lasted = pure * TICK_MS - EDGE_MS
-        enough = (lasted >= BEEP_MS[0]) & (lasted <= BEEP_MS[1])
+        least = np.where(before < SUNG_HZ, SUNG_MS, BEEP_MS[0])
+        enough = (lasted >= least) & (lasted <= BEEP_MS[1])
         beep = over & enough & (self.spoken_ms[rows] >= SPOKEN_MS)
         # Another tone at once: not one steady tone.
         ended = np.where(there & (pure >= SETTLED), 0, self.ended[rows])
         rest = np.where(beep, 0, self.rest[rows] + 1)
         ended = np.where(beep, pure, ended)
-        waits = np.where(np.abs(before - _MIDDLE_HZ) <= _LOW_HZ, LOW_REST, REST)
+        ended_hertz = np.where(beep, before, self.ended_hertz[rows])
+        waits = np.where(np.abs(ended_hertz - _MIDDLE_HZ) <= _LOW_HZ, LOW_REST, REST)
         due = (ended > 0) & (rest >= waits)
         for at in np.flatnonzero(due).tolist():
             end = now - float(rest[at]) * TICK_MS / 1000
-            self._tell(Found(int(rows[at]), Tone.BEEP, end, float(before[at])))
+            self._tell(Found(int(rows[at]), Tone.BEEP, end, float(ended_hertz[at])))
         ended[due] = 0
         self.ended[rows], self.rest[rows] = ended, rest
+        self.ended_hertz[rows] = ended_hertz
         self.pure[rows] = np.where(steady, pure + 1, there)
         self.pure_hertz[rows] = np.where(there, hertz, before)
         self.pure_level[rows] = np.where(there, level, self.pure_level[rows])
