@@ -1,7 +1,7 @@
 """G.722 mode 1 (64 kbit/s), bit for bit ITU-T G.722, every lane advancing together.
 
 PCM is int16 at 16 kHz, codes are uint8 at 8 kHz: an octet holds two bits of the high band (above)
-and six of the low. A call takes one frame of every lane: (lanes, 320) ↔ (lanes, 160) for 20 ms.
+and six of the low. A call takes one frame of many lanes: (lanes, 320) ↔ (lanes, 160) for 20 ms.
 
 The recursion is sequential in time, so there is one loop over the 160 steps of a frame, never one
 over lanes; both bands are columns of the same arrays (``[low lanes | high lanes]``). What does not
@@ -18,7 +18,7 @@ every clip in its place. The result is the same, bit for bit.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,8 @@ Codes = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
 Index = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
+Chosen = Rows | slice
 
 STEPS: Final = 160
 """Octets of one frame of one lane: 20 ms."""
@@ -53,14 +55,23 @@ _P = slice(16, 18)
 _NB = 18
 _ROWS = 19
 
-_shr, _mul, _add, _sub = np.right_shift, np.multiply, np.add, np.subtract
-_min, _max, _or, _sign, _negative = (
+# Looked up once: in the loops the look-up would be a tenth of the call.
+_add, _sub, _mul, _div, _floordiv = (
+    np.add,
+    np.subtract,
+    np.multiply,
+    np.divide,
+    np.floor_divide,
+)
+_min, _max, _sign, _negative, _copysign = (
     np.minimum,
     np.maximum,
-    np.bitwise_or,
     np.sign,
     np.negative,
+    np.copysign,
 )
+_shr, _or = np.right_shift, np.bitwise_or
+_total: Any = np.add.reduce
 
 
 def _filter(synthesis: bool) -> npt.NDArray[np.float64]:
@@ -107,14 +118,21 @@ class _Lanes:
         self._state[_NB, tables.HIGH, rows] = tables.NB_BASE[tables.HIGH]
         self._window[:, rows] = 0
 
-    def _keep(self, after: Int32, window: npt.NDArray[np.float64], active: Mask | None) -> None:
-        lanes = window.shape[1]
-        after = after.reshape(_ROWS, 2, lanes)
-        if active is None:
-            self._state[:, :, :lanes], self._window[:, :lanes] = after, window
-        else:
-            np.copyto(self._state[:, :, :lanes], after, where=active[:lanes])
-            np.copyto(self._window[:, :lanes], window, where=active[:lanes])
+    def _take(self, chosen: Chosen, lanes: int) -> Int32:
+        """A copy of their columns, both bands in one row: (_ROWS, 2 · lanes)."""
+        return self._state[:, :, chosen].reshape(_ROWS, 2 * lanes)
+
+    def _line(self, chosen: Chosen, lanes: int, samples: int) -> npt.NDArray[np.float64]:
+        """What the filters remember, and room for as much as whole blocks hold of the frame."""
+        blocks = -(-samples // (2 * _BLOCK))
+        line = np.empty((_TAPS + 2 * _BLOCK * blocks, lanes))
+        line[:_TAPS] = self._window[:, chosen]
+        line[_TAPS + samples :] = 0
+        return line
+
+    def _keep(self, chosen: Chosen, after: Int32, window: npt.NDArray[np.float64]) -> None:
+        self._state[:, :, chosen] = after.reshape(_ROWS, 2, -1)
+        self._window[:, chosen] = window
 
 
 def _blocks(line: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -137,21 +155,22 @@ def _clip16(values: Int32) -> Int32:
 class Decoder(_Lanes):
     """Octets of many lanes to PCM."""
 
-    def decode(self, codes: Codes, active: Mask | None = None) -> Samples:
-        """int16 (lanes, 320) of uint8 ``codes`` (lanes, 160), of the first lanes of the state.
+    def decode(self, codes: Codes, rows: Rows | None = None) -> Samples:
+        """int16 (n, 2·m) of uint8 ``codes`` (n, m); m is 160 in a frame and may be any number.
 
-        active: lanes of which a frame is there. The others answer something meaningless and
-        keep their state (a lost frame: what conceals it is not the codec's).
+        rows: int64 (n,), the lanes, none of them twice; without it they are the first n. The
+        others keep their state: what conceals a lost frame is not the codec's.
         """
-        lanes = len(codes)
-        if not lanes:
-            return np.zeros((0, SAMPLES), dtype=np.int16)
-        state = self._state[:, :, :lanes].reshape(_ROWS, 2 * lanes)
+        lanes, steps = codes.shape
+        if not lanes or not steps:
+            return np.zeros((lanes, 2 * steps), dtype=np.int16)
+        chosen: Chosen = slice(lanes) if rows is None else rows
+        state = self._take(chosen, lanes)
         low_codes = np.bitwise_and(codes.T, 63)
-        index = np.empty((STEPS, 2, lanes), dtype=np.intp)
+        index = np.empty((steps, 2, lanes), dtype=np.intp)
         index[:, 0] = tables.OFFSET_LOW.take(low_codes)
         index[:, 1] = tables.OFFSET_HIGH.take(codes.T >> 6)
-        places = index.reshape(STEPS, 2 * lanes)
+        places = index.reshape(steps, 2 * lanes)
         factor, last = _factors(places, state[_NB])
         past = np.concatenate([state[_D], tables.DIFFERENCE.take(places)])
         d = past[6:]
@@ -163,17 +182,18 @@ class Decoder(_Lanes):
         heard = tables.DET.take(factor[:, :lanes]) * tables.QM6.take(low_codes) >> 15
         low = np.clip(r[2:, :lanes] - d[:, :lanes] + heard, -16384, 16383)
         high = np.clip(r[2:, lanes:], -16384, 16383)
-        line = np.empty((_TAPS + SAMPLES, lanes))
-        line[:_TAPS] = self._window[:, :lanes]
-        np.add(low, high, out=line[_TAPS::2])
-        np.subtract(low, high, out=line[_TAPS + 1 :: 2])
-        sound = np.matmul(_SYNTHESIS, _blocks(line)).reshape(SAMPLES, lanes)
-        np.floor(np.multiply(sound, 1 / 2048, out=sound), out=sound)
-        np.clip(sound, -32768, 32767, out=sound)
+        end = _TAPS + 2 * steps
+        line = self._line(chosen, lanes, 2 * steps)
+        np.add(low, high, out=line[_TAPS:end:2])
+        np.subtract(low, high, out=line[_TAPS + 1 : end : 2])
         after = np.concatenate([b, a[-1], past[-6:], r[-2:], sign[-2:], last[None]])
-        self._keep(after, line[-_TAPS:], active)
-        heard16: Samples = sound.T.astype(np.int16)
-        return heard16
+        self._keep(chosen, after, line[2 * steps : end])
+        sound = np.matmul(_SYNTHESIS, _blocks(line)).reshape(-1, lanes)[: 2 * steps]
+        np.floor(np.multiply(sound, 1 / 2048, out=sound), out=sound)
+        out: Samples = np.empty((lanes, 2 * steps), dtype=np.int16)
+        np.clip(sound, -_MAX16 - 1, _MAX16, out=sound)
+        out[...] = sound.T
+        return out
 
 
 def _factors(index: Index, state: Int32) -> tuple[Index, Int32]:
@@ -287,36 +307,43 @@ def _reconstruct_clipped(zero: Int32, d: Int32, a: Int32, first: Int32) -> Int32
 class Encoder(_Lanes):
     """PCM of many lanes to octets."""
 
-    def encode(self, samples: Samples, active: Mask | None = None) -> Codes:
-        """uint8 (lanes, 160) of int16 ``samples`` (lanes, 320), of the first lanes of the state.
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self._steps = _Steps(0)
 
-        active: the lanes that say something. The others answer octets that belong to nothing
-        and keep their state.
+    def encode(self, samples: Samples, rows: Rows | None = None) -> Codes:
+        """uint8 (n, 160) of int16 ``samples`` (n, 320).
+
+        rows: int64 (n,), the lanes, none of them twice; without it they are the first n. The
+        others keep their state.
         """
         lanes = len(samples)
         if not lanes:
             return np.zeros((0, STEPS), dtype=np.uint8)
-        line = np.empty((_TAPS + SAMPLES, lanes))
-        line[:_TAPS] = self._window[:, :lanes]
+        chosen: Chosen = slice(lanes) if rows is None else rows
+        state = self._take(chosen, lanes)
+        line = self._line(chosen, lanes, SAMPLES)
         line[_TAPS:] = samples.T
-        bands = np.matmul(_ANALYSIS, _blocks(line)).reshape(STEPS, 2, lanes)
+        bands = np.matmul(_ANALYSIS, _blocks(line)).reshape(STEPS, 2 * lanes)
         np.floor(np.multiply(bands, 1 / 16384, out=bands), out=bands)
         np.clip(bands, -16384, 16383, out=bands)
         bands += 0.5  # so that no difference is 0: its sign says which way is further from zero
-        steps = _Steps(lanes)
-        state = self._state[:, :, :lanes].reshape(_ROWS, 2 * lanes)
-        flat = bands.reshape(STEPS, 2 * lanes)
-        after = steps.run(flat, state)
+        if self._steps.lanes != lanes:
+            self._steps = _Steps(lanes)
+        steps = self._steps
+        after = steps.run(bands, state)
         wild = np.flatnonzero(steps.wild.reshape(2, lanes).any(axis=0))
-        if len(wild):
+        if wild.size:
             both = np.concatenate([wild, wild + lanes])
-            again = _Steps(len(wild))
-            after[:, both] = again.run(flat[:, both], state[:, both], clipped=True)
+            again = _Steps(wild.size)
+            after[:, both] = again.run(bands[:, both], state[:, both], clipped=True)
             steps.quotient[:, both] = again.quotient
-        self._keep(after, line[-_TAPS:], active)
+        self._keep(chosen, after, line[-_TAPS:])
         low = tables.CODE_LOW.take(steps.quotient[:, :lanes], mode="clip")
         high = tables.CODE_HIGH.take(steps.quotient[:, lanes:], mode="clip")
-        return np.asarray((low | (high << 6)).T, dtype=np.uint8)
+        out: Codes = np.empty((lanes, STEPS), dtype=np.uint8)
+        out[...] = (low | (high << 6)).T
+        return out
 
 
 def _predict_clipped(x: Int32, d: Int32, r: Int32) -> tuple[Int32, Int32]:
@@ -329,34 +356,67 @@ def _predict_clipped(x: Int32, d: Int32, r: Int32) -> tuple[Int32, Int32]:
     return zero, _clip16(zero + _clip16(poles[0] + poles[1]))
 
 
+def _constant(value: float, dtype: npt.DTypeLike = np.int32) -> npt.NDArray[Any]:
+    """Of no dimension: cheaper for a ufunc than a Python number."""
+    return np.array(value, dtype=dtype)
+
+
 class _Steps:
-    """The encoder's arrays for so many lanes, and the views that each step takes of them."""
+    """The encoder's arrays for so many lanes, and the views that each step takes of them.
+
+    Operations on a few hundred values cost little more than their call, so there are few of them:
+    rows that move alike lie in one array, and what is found by a table is not calculated.
+    """
 
     def __init__(self, lanes: int) -> None:
         n = 2 * lanes
-        self.past: Int32 = np.empty((STEPS + 6, n), dtype=np.int32)
-        self.signs: Int32 = np.empty((STEPS + 6, n), dtype=np.int32)
-        self.r: Int32 = np.empty((STEPS + 2, n), dtype=np.int32)
-        self.p: Int32 = np.empty((STEPS + 2, n), dtype=np.int32)
-        self.quotient: Index = np.empty((STEPS, n), dtype=np.intp)
-        self.sp: Int32 = np.empty((STEPS, n), dtype=np.int32)
-        self.sampled: Int32 = np.empty((STEPS // _BLOCK, 6, n), dtype=np.int32)
         self.lanes = lanes
+        self.quotient: Index = np.empty((STEPS, n), dtype=np.intp)
+        self._past, self._signs = _ints(STEPS + 6, n), _ints(STEPS + 6, n)
+        self._r, self._p, self._sp = _ints(STEPS + 2, n), _ints(STEPS + 2, n), _ints(STEPS, n)
+        self._sampled = _ints(STEPS // _BLOCK, 6, n)
+        past, signs, r, p = self._past, self._signs, self._r, self._p
+        self._views = [
+            (
+                past[t : t + 6],
+                past[t + 6],
+                signs[t : t + 6],
+                signs[t + 6, :lanes],
+                signs[t + 6, lanes:],
+                r[t : t + 2],
+                r[t + 2],
+                p[t],
+                p[t + 1],
+                p[t + 2],
+                self._sp[t],
+                self.quotient[t],
+                self.quotient[t, :lanes],
+                self.quotient[t, lanes:],
+                self._sampled[t // _BLOCK] if t % _BLOCK == 0 else None,
+            )
+            for t in range(STEPS)
+        ]
 
     @property
     def wild(self) -> Mask:
         """(n,): columns where the Recommendation clips, or might, inside a predictor."""
         # b moves by at most 128 and its leak a step: its size is known from every twentieth.
-        b = np.abs(self.sampled).max(axis=1) + _BLOCK * 256
-        d = np.abs(self.past)
-        near = np.add.reduce(_windows(d, STEPS), axis=1).reshape(len(b), _BLOCK, -1).max(axis=1)
-        sums = (b * near.astype(np.int64) > _HALF << 15).any(axis=0)
-        beyond = np.abs(self.r[2:]).max(axis=0) > _HALF
-        return np.asarray(sums | beyond | (np.abs(self.sp).max(axis=0) > _MAX16))
+        b = np.abs(self._sampled).max(axis=1) + _BLOCK * 256
+        d = np.abs(self._past)
+        near = d[:-6] + d[1:-5] + d[2:-4] + d[3:-3] + d[4:-2] + d[5:-1]
+        most = near.reshape(len(b), _BLOCK, -1).max(axis=1)
+        sums = (b * most.astype(np.int64) > _HALF << 15).any(axis=0)
+        beyond = np.abs(self._r[2:]).max(axis=0) > _HALF
+        return np.asarray(sums | beyond | (np.abs(self._sp).max(axis=0) > _MAX16))
 
     def run(self, bands: npt.NDArray[np.float64], state: Int32, *, clipped: bool = False) -> Int32:
+        """One frame: ``bands`` (160, n) half above a whole number, ``state`` → the state after.
+
+        The codes are in ``quotient``. ``clipped``: with every clip of the Recommendation inside
+        the predictors; without, ``wild`` says where that would have made a difference.
+        """
         lanes, n = self.lanes, 2 * self.lanes
-        past, signs, r, p = self.past, self.signs, self.r, self.p
+        past, signs, r, p = self._past, self._signs, self._r, self._p
         past[:6], r[:2], p[:2] = state[_D], state[_R], state[_P]
         signs[:6] = ((past[:6] >> 31) | 1) << 7
         x = state[_X].copy()
@@ -365,76 +425,69 @@ class _Steps:
         place = np.empty(n, dtype=np.intp)
         place_low, place_high = place[:lanes], place[lanes:]
         divisor = tables.DIVISOR.take(nb)
-        product: Int32 = np.empty((8, n), dtype=np.int32)
-        zeros, poles, t2, t1 = product[:6], product[6:], product[6], product[7]
-        up: Int32 = np.empty((8, n), dtype=np.int32)
-        up_b, up_a = up[:6], up[6:]
-        same: Int32 = np.empty((2, n), dtype=np.int32)
-        same2, same1 = same
-        zero, s, m = (np.empty(n, dtype=np.int32) for _ in range(3))
-        e, half = np.empty(n), np.empty(n)
-        halves = np.full(n, 0.5)
+        product, up, same = _ints(8, n), _ints(8, n), _ints(2, n)
+        zeros, poles, pole2, pole1 = product[:6], product[6:], product[6], product[7]
+        up_b, up_a, same2, same1 = up[:6], up[6:], same[0], same[1]
+        zero, s, m = _ints(n), _ints(n), _ints(n)
+        e, half, halves = np.empty(n), np.empty(n), np.full(n, 0.5)
         leak = np.repeat(np.array([[255]] * 6 + [[254], [255]], dtype=np.int32), n, axis=1)
         gain = np.repeat(np.array([[128], [192]], dtype=np.int32), n, axis=1)
-        c14, c8, c31, one = (np.array(v, dtype=np.int32) for v in (14, 8, 31, 1))
-        m32, m8191, p8192 = (np.array(v, dtype=np.int32) for v in (-32, -8191, 8192))
-        most, least, both = (np.array(v, dtype=np.int32) for v in (12288, -12288, 15360))
-        centre = np.array(float(tables.CENTRE))
-        total = np.add.reduce
-        div, copysign, floordiv = np.divide, np.copysign, np.floor_divide
+        c14, c8, c31, one = (_constant(v) for v in (14, 8, 31, 1))
+        turn, low_end, high_end = (_constant(v) for v in (-32, -8191, 8192))
+        most, least, both = (_constant(v) for v in (_A2_LIMIT, -_A2_LIMIT, _A_SUM))
+        centre = _constant(tables.CENTRE, np.float64)
         step_low, step_high = tables.STEP_LOW.take, tables.STEP_HIGH.take
         sign_low, sign_high = tables.SIGN_LOW.take, tables.SIGN_HIGH.take
         following, difference = tables.NEXT.take, tables.DIFFERENCE.take
         factor = tables.DIVISOR.take
-        for t in range(STEPS):
-            if t % _BLOCK == 0:
-                self.sampled[t // _BLOCK] = b
+        clip: Literal["clip"] = "clip"
+        for band, views in zip(bands, self._views, strict=True):
+            (d_past, d, s_past, s_low, s_high, r_past, r_now) = views[:7]
+            (p2, p1, p_now, sp, quotient, low, high, sampled) = views[7:]
+            if sampled is not None:
+                sampled[...] = b
             if clipped:
-                zero, s = _predict_clipped(x, past[t : t + 6], r[t : t + 2])
+                zero, s = _predict_clipped(x, d_past, r_past)
             else:
-                _mul(b, past[t : t + 6], zeros)
-                _mul(a, r[t : t + 2], poles)
+                _mul(b, d_past, zeros)
+                _mul(a, r_past, poles)
                 _shr(product, c14, product)
-                total(zeros, 0, out=zero)
-                sp = self.sp[t]
-                _add(t2, t1, sp)
+                _total(zeros, 0, None, zero)
+                _add(pole2, pole1, sp)
                 _add(zero, sp, s)
             # Quantise: the difference, one further from zero, by the scale factor.
             e[...] = s
-            _sub(bands[t], e, e)
-            copysign(halves, e, half)
+            _sub(band, e, e)
+            _copysign(halves, e, half)
             _add(e, half, e)
-            div(e, divisor, e)
+            _div(e, divisor, e)
             _add(e, centre, e)
-            quotient = self.quotient[t]
             quotient[...] = e
-            low, high = quotient[:lanes], quotient[lanes:]
-            step_low(low, None, place_low, "clip")
-            step_high(high, None, place_high, "clip")
+            step_low(low, None, place_low, clip)
+            step_high(high, None, place_high, clip)
             _add(nb, place, place)
-            following(place, None, nb, "clip")
-            d = past[t + 6]
-            difference(place, None, d, "clip")
-            factor(nb, None, divisor, "clip")
-            sign_low(low, None, signs[t + 6, :lanes], "clip")
-            sign_high(high, None, signs[t + 6, lanes:], "clip")
-            # Reconstruct, and move the coefficients.
-            _add(s, d, r[t + 2])
+            following(place, None, nb, clip)
+            difference(place, None, d, clip)
+            factor(nb, None, divisor, clip)
+            sign_low(low, None, s_low, clip)
+            sign_high(high, None, s_high, clip)
+            # Reconstruct.
+            _add(s, d, r_now)
             if clipped:
-                _clip16(r[t + 2])
-            now = p[t + 2]
-            _add(zero, d, now)
-            _shr(now, c31, now)
-            _or(now, one, now)
+                _clip16(r_now)
+            _add(zero, d, p_now)
+            _shr(p_now, c31, p_now)
+            _or(p_now, one, p_now)
+            # UPZERO, UPPOL2 and UPPOL1.
             _sign(d, m)
-            _mul(signs[t : t + 6], m, up_b)
-            _mul(now, p[t], same2)
-            _mul(now, p[t + 1], same1)
+            _mul(s_past, m, up_b)
+            _mul(p_now, p2, same2)
+            _mul(p_now, p1, same1)
             _mul(same, gain, up_a)
             _mul(a1, same1, m)
-            _min(m, p8192, out=m)
-            _max(m, m8191, out=m)
-            floordiv(m, m32, m)
+            _min(m, high_end, out=m)
+            _max(m, low_end, out=m)
+            _floordiv(m, turn, m)
             _mul(x, leak, x)
             _shr(x, c8, x)
             _add(x, up, x)
@@ -445,4 +498,8 @@ class _Steps:
             _min(a1, m, out=a1)
             _negative(m, m)
             _max(a1, m, out=a1)
-        return np.concatenate([x, past[-6:], r[-2:], p[-2:], nb[None]])
+        return np.concatenate([x, past[-6:], r[-2:], p[-2:], nb[None]], dtype=np.int32)
+
+
+def _ints(*shape: int) -> Int32:
+    return np.empty(shape, dtype=np.int32)

@@ -129,19 +129,31 @@ def test_a_lane_that_waits_keeps_its_state() -> None:
     octets = encode(sound)
     heard = decode(octets)
     encoder, decoder = g722.Encoder(2), g722.Decoder(2)
-    parts: list[np.ndarray] = []
-    codes: list[np.ndarray] = []
     noise = np.random.default_rng(1)
+    parts, codes = [], []
     for tick in range(4):
         now = slice(tick * FRAME, tick * FRAME + FRAME)
-        for _ in range(2):  # lane 1 waits while lane 0 hears and says something else
-            here = np.array([False, False])
-            encoder.encode(noise.integers(-9000, 9000, (2, FRAME)).astype(np.int16), here)
-            decoder.decode(noise.integers(0, 256, (2, g722.STEPS)).astype(np.uint8), here)
-        codes.append(encoder.encode(sound[:, now], np.array([True, True])))
-        parts.append(decoder.decode(codes[-1], np.array([True, True])))
-    assert np.array_equal(np.concatenate(codes, axis=1), octets)
-    assert np.array_equal(np.concatenate(parts, axis=1), heard)
+        order = np.array([1, 0])
+        codes.append(encoder.encode(sound[::-1, now], order)[::-1])
+        parts.append(decoder.decode(codes[-1][::-1], order)[::-1])
+        if tick == 1:  # lane 1 waits while lane 0 begins anew with something else
+            sound[0, 2 * FRAME :] = noise.integers(-9000, 9000, 2 * FRAME)
+            encoder.encode(sound[:1, : 2 * FRAME : 2], np.array([0]))
+            decoder.decode(octets[:1, :70], np.array([0]))
+    assert np.array_equal(np.concatenate(codes, axis=1)[1], octets[1])
+    assert np.array_equal(np.concatenate(parts, axis=1)[1], heard[1])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 240), min_size=1, max_size=5))
+def test_octets_may_come_in_pieces_of_any_length(lengths: list[int]) -> None:
+    octets = encode(mixed(17, 2, 8))
+    whole = decode(octets)
+    decoder, at = g722.Decoder(2), 0
+    for length in lengths:
+        part = decoder.decode(octets[:, at : at + length])
+        assert np.array_equal(part, whole[:, 2 * at : 2 * (at + length)])
+        at += length
 
 
 def test_what_lies_above_four_kilohertz_passes() -> None:
