@@ -27,7 +27,7 @@ HANGOVER_MS = 200
 SMOOTHING = 0.25
 
 _REFERENCE = FRAME * 32768.0**2
-_TINY = 1e-12
+_TINY = 1e-14
 
 
 class Activity(Columns):

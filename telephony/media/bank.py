@@ -216,6 +216,7 @@ class Bank:
                 seat.open = False
                 self.mixer.forget(row)
                 self.seats.give_back(place)
+                self.detectors.clear(row)
                 del self._seated[row]
         self._measure_height()
 
