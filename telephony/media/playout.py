@@ -32,14 +32,20 @@ from telephony.media.playout_voice import LONG_GONE, Decoder, Voice
 OCTETS_MS = RATE // 1000
 ALIKE = 0.85
 """How alike neighbouring periods must be for one to be left out or said twice."""
-ALIKE_URGENT = 0.5
+LENIENT = 0.15
+"""How much less alike they may be after each attempt in vain: noise never is."""
 URGENT = 50 * OCTETS_MS
-"""Octets away from the target from which on a little roughness is the lesser evil."""
+"""Octets away from the target that count as two attempts."""
 REST = 3 * FRAME
-"""Octets of a lane's clock between two changes of tempo in speech."""
+"""Octets of a lane's clock between two attempts to change the tempo in speech; twice as long after
+each in vain, up to a second."""
+MAX_TRIES = 4
 MAX_AGE = 2.0
 """Seconds before the tick that an arrival is believed."""
 MAX_LATENESS = 0.1
+TICK = TICK_MS / 1000
+IDLE = 0.2
+"""Seconds: later than this is no tick that is being made up for."""
 
 
 class Playout(Columns):
@@ -49,6 +55,7 @@ class Playout(Columns):
         "shift": (np.int64, (), 0),
         "todo": (np.int64, (), 0),
         "rested": (np.int64, (), 0),
+        "tries": (np.int64, (), 0),
         "opens": (np.int64, (), 0),
         "resumes": (np.int64, (), 0),
         "odd_until": (np.int64, (), 0),
@@ -66,6 +73,8 @@ class Playout(Columns):
     todo: Counts
     """Octets to be left out (positive) or said more (negative) where the sound allows."""
     rested: Counts
+    tries: Counts
+    """Attempts in vain."""
     opens: Counts
     """Before it there was nothing: the lead of a stream that has just begun."""
     resumes: Counts
@@ -138,13 +147,17 @@ class Playout(Columns):
 
     def start(self, now: float) -> float:
         """A tick begins at ``now`` (monotonic seconds); when it was due: never later than that."""
-        self._due = min(self._due + TICK_MS / 1000, now) if np.isfinite(self._due) else now
-        return float(self._due)
+        due = self._due + TICK
+        if now - due > IDLE:
+            # Nobody ticked while there was no lane; times are still whole ticks apart.
+            due = due + (now - due) // TICK * TICK if np.isfinite(due) else now
+        self._due = float(min(due, now))
+        return self._due
 
     def pass_over(self, ticks: int) -> None:
         """The process stood still for so long: the far ends went on."""
         self.shift -= ticks * FRAME
-        self._due += ticks * TICK_MS / 1000
+        self._due += ticks * TICK
 
     # -- in -------------------------------------------------------------------------------------
 
@@ -228,7 +241,7 @@ class Playout(Columns):
         """The far end speaks again. Where all was played, the depth is set as it should be."""
         rings = self.rings
         self.resumes[rows] = position
-        empty = (self.hole[rows] > 0) & (rings.filled[rows] <= rings.cursor[rows])
+        empty = (self.hole[rows] > 0) & (rings.top[rows] <= rings.cursor[rows])
         rows, position = rows[empty], position[empty]
         cursor = rings.cursor[rows]
         # Octets more or less until it plays: what was to be done is done now.
@@ -348,17 +361,22 @@ class Playout(Columns):
         for stage, mask in self._parts(rows):
             chosen = rows[mask]
             todo = self.todo[chosen]
-            lag, quiet, alike = stage.find_lag(chosen)
-            lag = np.where(quiet, np.minimum(lag, np.abs(todo)), lag)
             clock = rings.cursor[chosen] - self.shift[chosen]
-            wanted = np.where(np.abs(todo) >= URGENT, ALIKE_URGENT, ALIKE)
-            fit = quiet | ((alike >= wanted) & (clock >= self.rested[chosen]))
+            rested = clock >= self.rested[chosen]
+            lag, quiet, alike = stage.find_lag(chosen, rested)
+            lag = np.where(quiet, np.minimum(lag, np.abs(todo)), lag)
+            tries = self.tries[chosen]
+            lenient = LENIENT * (tries + 2 * (np.abs(todo) >= URGENT))
+            fit = quiet | (rested & (alike >= ALIKE - lenient))
             ready = rings.filled[chosen] - rings.cursor[chosen]
             shorter = fit & (todo >= lag) & (ready >= FRAME + lag)
             longer = fit & (todo < 0) & (rings.top[chosen] - rings.cursor[chosen] < self._max)
-            self.rested[chosen] = np.where(
-                (shorter | longer) & ~quiet, clock + REST, self.rested[chosen]
+            tried = rested & ~quiet
+            tries = np.where(
+                shorter | longer, 0, np.where(tried, np.minimum(tries + 1, MAX_TRIES), tries)
             )
+            self.tries[chosen] = tries
+            self.rested[chosen] = np.where(tried, clock + (REST << tries), self.rested[chosen])
             if shorter.any():
                 some, size = chosen[shorter], lag[shorter]
                 stage.say_shortened(some, rings.read(some, FRAME + int(size.max())), size)

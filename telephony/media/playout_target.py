@@ -27,8 +27,9 @@ BINS = 224
 EVERY = 25
 """Packets between two judgements: half a second at 20 ms."""
 WINDOW = 250
-"""Packets over which the shortest delay is looked for, and after which what was counted counts
-half: five seconds."""
+"""Packets over which the shortest delay is looked for: five to ten seconds."""
+HALF_LIFE = 125
+"""Packets after which what was counted counts half."""
 SHARE = 0.99
 """Of all packets that are to be in time."""
 CALM = 2
@@ -120,9 +121,10 @@ class Delays(Columns):
             self._rebase(rows[place < 0], (delay // BIN)[place < 0])
             place = delay // BIN - self.base[rows]
         self.bins[rows, np.minimum(place, BINS - 1)] += 1
-        turned = age % WINDOW == 0
-        if turned.any():
-            self._turn(rows[turned])
+        older = age % HALF_LIFE == 0
+        if older.any():
+            self.bins[rows[older]] *= np.float32(0.5)
+            self._turn(rows[older & (age % WINDOW == 0)])
         return np.asarray(rows[age % EVERY == 0])
 
     def _rebase(self, rows: Rows, base: Counts) -> None:
@@ -141,8 +143,9 @@ class Delays(Columns):
 
     def _turn(self, rows: Rows) -> None:
         lowest = self.low[rows]
-        self.bins[rows] *= np.float32(0.5)
-        self._rebase(rows, lowest // BIN)
+        moved = self.base[rows] != lowest // BIN
+        if moved.any():
+            self._rebase(rows[moved], lowest[moved] // BIN)
         self.low_before[rows] = lowest
         self.low[rows] = FAR
 

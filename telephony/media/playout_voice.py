@@ -253,14 +253,15 @@ class Voice(Columns):
 
     # -- tempo ----------------------------------------------------------------------------------
 
-    def find_lag(self, rows: Rows) -> tuple[Counts, Flags, Floats]:
+    def find_lag(self, rows: Rows, wanted: Flags) -> tuple[Counts, Flags, Floats]:
         """By how many octets the coming frame of each row is best changed: lag, whether it is quiet
-        (then any lag up to this one is good), and how alike neighbouring periods are."""
+        (then any lag up to this one is good), and how alike neighbouring periods are, 0 where it
+        is loud and not ``wanted``."""
         recent = self.past(rows, 1)
         quiet = np.abs(recent.astype(np.int32)).max(axis=1) < QUIET_PEAK
         octets = np.full(rows.size, QUIET_LAG)
-        score = np.ones(rows.size)
-        loud = np.flatnonzero(~quiet)
+        score = np.zeros(rows.size)
+        loud = np.flatnonzero(~quiet & wanted)
         if loud.size:
             lag, score[loud] = conceal.pitch(self.past(rows[loud]), self.factor, SHORTEST)
             octets[loud] = lag // self.factor
