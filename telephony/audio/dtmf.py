@@ -32,7 +32,7 @@ KEYS = "".join(KEYPAD)
 """Key of each index: 4 · low group + high group."""
 NO_KEY = -1
 
-LEAST_DBM0 = -36.0
+LEAST_DBM0 = -39.0
 """Softest tone of a pair: -25 dBm0 less 8 dB of twist, and what a window may miss of it."""
 TWIST_DB = (-13.0, 9.0)
 """High over low group in half frames that may be a key's: what leaks from one tone to the other
