@@ -1,4 +1,7 @@
-"""``python -m telephony.media.workers DESCRIPTOR``: started by the service and by nobody else."""
+"""``python -m telephony.media.workers DESCRIPTOR LEVEL FORM``: started by the service only.
+
+The pipe's descriptor, and how to log: see ``system.configure_logging``.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import uvloop
 
 from telephony.media.workers.child import Child
+from telephony.system import calm_collector, configure_logging
 
 
 async def serve(end: socket.socket) -> None:
     """A worker's life."""
-    await Child(end).run()
+    await Child(end, calm_collector).run()
 
 
 def main() -> None:
@@ -26,7 +30,9 @@ def main() -> None:
     # starter says, by word or by its own end: calls drain first.
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
-    with socket.socket(fileno=int(sys.argv[1])) as end:
+    descriptor, level, form = sys.argv[1:]
+    configure_logging(level, form)
+    with socket.socket(fileno=int(descriptor)) as end:
         uvloop.run(serve(end))
 
 

@@ -28,7 +28,7 @@ from telephony.media.workers.messages import (
     is_done,
 )
 from telephony.media.workers.pipe import Pipe
-from telephony.system import SystemClock, calm_collector, configure_logging
+from telephony.system import SystemClock
 
 log = structlog.get_logger("telephony.media.worker")
 
@@ -54,6 +54,7 @@ class HandedPorts:
     def put(self, descriptor: int) -> None:
         """A socket that came over the pipe."""
         made = socket.socket(fileno=descriptor)
+        made.setblocking(False)
         self._sockets[int(made.getsockname()[1])] = made
 
     def choose(self, port: int) -> None:
@@ -90,7 +91,9 @@ class FarTrace(Trace):
 class Child:
     """``await run()`` until the service says stop or is no more."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: socket.socket, ready: Callable[[], None] = lambda: None) -> None:
+        """``ready``: called once, when the engine runs."""
+        self._ready = ready
         self._clock = SystemClock()
         self._ports = HandedPorts()
         self._engine: Engine | None = None
@@ -130,13 +133,12 @@ class Child:
             case "stop":
                 self._over.set()
 
-    async def _begin(self, config: MediaConfig, level: str, form: str) -> None:
-        configure_logging(level, form)
+    async def _begin(self, config: MediaConfig) -> None:
         trace = FarTrace(self._tell)
         rng = random.Random(random.SystemRandom().getrandbits(64))
         self._engine = Engine(config, self._clock, rng=rng, trace=trace, ports=self._ports)
         await self._engine.start()
-        calm_collector()
+        self._ready()
         self._tell("ready")
         beat = 0
         while True:

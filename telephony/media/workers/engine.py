@@ -142,9 +142,9 @@ class WorkerEngine:
             self._call_of[lane.number] = call
         return lane
 
-    def sit(self, group: str) -> Seat:
+    def sit(self, group: str, rate: int = RATE) -> Seat:
         """A seat in this process. Raises Busy: no way to the others of the group."""
-        seat = self._engine.sit(group)
+        seat = self._engine.sit(group, rate)
         try:
             self.meetings.join(self._home, seat, group)
         except Busy:

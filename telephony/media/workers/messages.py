@@ -52,7 +52,7 @@ Fields = dict[str, Any]
 # --- to a worker -----------------------------------------------------------------------------
 
 ENGINE_ORDERS: dict[str, Fields] = {
-    "begin": {"config": MediaConfig, "level": str, "form": str},
+    "begin": {"config": MediaConfig},
     "open": {"number": int, "host": str, "port": int},  # with the RTP and the RTCP socket
     "sound": {"number": int, "rate": int, "last": bool},  # with a piece of the samples
     "forget": {"number": int},

@@ -34,7 +34,7 @@ from telephony.media.workers.messages import (
     Ref,
     is_done,
 )
-from telephony.media.workers.pipe import Pipe
+from telephony.media.workers.pipe import CEILING, Pipe
 from telephony.media.workers.sounds import Sounds
 
 log = structlog.get_logger("telephony.media.worker")
@@ -50,6 +50,8 @@ WATCH_SECONDS = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
 """Seconds before a dead worker is followed by another; doubled while none lives for a minute."""
 SETTLED_SECONDS = 60.0
+MAX_SOUNDS_QUEUED = CEILING // 2
+"""Octets on the way to a worker, over which a sound that it does not know is not played."""
 
 
 @dataclass(slots=True)
@@ -151,7 +153,9 @@ class Worker:
     async def _launch(self) -> None:
         self._launched = False
         ours, theirs = socket.socketpair()
+        house = self._house
         words = [sys.executable, "-m", "telephony.media.workers", str(theirs.fileno())]
+        words += [house.log_level, house.log_form]
         # Settings and secrets are none of its business: what it needs comes over the pipe.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TELEPHONY_")}
 
@@ -177,8 +181,7 @@ class Worker:
         self._launched = True
         self._ready = asyncio.get_running_loop().create_future()
         self._pipe = Pipe(ours, FACTS, self._take, self._gone)
-        house = self._house
-        self._send("begin", house.worker_config, house.log_level, house.log_form)
+        self._send("begin", house.worker_config)
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self._ready
@@ -400,6 +403,8 @@ class Worker:
         if number is None or number in self._known:
             return number
         assert self._pipe is not None
+        if self._pipe.queued + len(sound.pcm) > MAX_SOUNDS_QUEUED:
+            return None
         self._known.add(number)
         view, row = memoryview(sound.pcm), ORDERS.row("sound")
         for at in range(0, max(1, len(view)), PIECE):

@@ -56,7 +56,7 @@ def test_every_callback_of_a_lane_comes_back() -> None:
 
 
 VALUES: list[tuple[Any, str, bool, tuple[Any, ...]]] = [
-    (ORDERS, "begin", False, (MediaConfig(ports=(3000, 4000)), "INFO", "json")),
+    (ORDERS, "begin", False, (MediaConfig(ports=(3000, 4000)),)),
     (ORDERS, "start", True, (Terms(remote=("::1", 4000), trusted_ip="10.0.0.1"),)),
     (ORDERS, "start", True, (Terms(remote=None, codec="PCMA", can_send=False),)),
     (ORDERS, "record_message", True, (Path("/a/ä.wav"), 4, 1.5, None)),
