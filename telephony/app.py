@@ -109,7 +109,7 @@ class App:
         )
         self.store = await Store.open(settings.database, secret, files)
         self._stack.push_async_callback(self.store.close)
-        await self.store.start()
+        await self.store.start(now)
         await self._first_key(secret)
         # What the last process left open is closed before this one takes its first call.
         await recover(self.store.calls, self.clock, self.ids, salvage)
@@ -202,6 +202,8 @@ class App:
             phones=self.store.phones,
             directory=self.store.directory,
             keys=self.store.keys,
+            organizations=self.store.organizations,
+            requests_per_second=settings.requests_per_second,
             idempotency=self.store.idempotency,
             clock=self.clock,
             ids=self.ids,

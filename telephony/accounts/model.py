@@ -30,6 +30,21 @@ class NumberDirection(StrEnum):
     BOTH = "both"
 
 
+class Scope(StrEnum):
+    """What a key may do.
+
+    ``read``: every GET. ``dial``: start, steer and end calls, callbacks and sessions.
+    ``admin``: everything that is kept and is no call: numbers, trunks, agents, webhooks and so on.
+    """
+
+    READ = "read"
+    DIAL = "dial"
+    ADMIN = "admin"
+
+
+EVERYTHING = frozenset(Scope)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
     """A tenant."""
@@ -41,7 +56,10 @@ class Organization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """An API key. Only ``digest`` (keyed BLAKE2) is kept of the secret; ``hint`` is its end."""
+    """An API key. Only ``digest`` (keyed BLAKE2) is kept of the secret; ``hint`` is its end.
+
+    ``requests_per_second``: its own ceiling, None for the one of the settings.
+    """
 
     id: str
     organization: str
@@ -50,6 +68,8 @@ class Key:
     hint: str
     live: bool
     created_at: datetime
+    scopes: frozenset[Scope] = EVERYTHING
+    requests_per_second: float | None = None
     last_used_at: datetime | None = None
     expires_at: datetime | None = None
 

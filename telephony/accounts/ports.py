@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from telephony.accounts.model import Key, Phone, PhoneNumber, Trunk
+from telephony.accounts.model import Key, Organization, Phone, PhoneNumber, Trunk
 
 T = TypeVar("T", Trunk, Phone, PhoneNumber)
 
@@ -59,7 +59,25 @@ class KeyStore(Protocol):
 
     async def remove(self, key: str) -> bool: ...
 
+    async def expire(self, key: str, at: datetime) -> bool:
+        """Let a key end at ``at``, or before where it would have; False: there is no such key."""
+        ...
+
     async def touch(self, key: str, now: datetime) -> None: ...
+
+
+class OrganizationStore(Protocol):
+    """Tenants. ``org_default`` is always there."""
+
+    async def get(self, organization: str) -> Organization | None: ...
+
+    async def find(self) -> list[Organization]:
+        """Oldest first."""
+        ...
+
+    async def put(self, organization: Organization) -> None:
+        """Make one, or rename it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

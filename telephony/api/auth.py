@@ -54,7 +54,13 @@ class Authenticator:
         now = self._clock.now()
         if key is None or (key.expires_at is not None and key.expires_at <= now):
             raise Unauthorized("Unauthorized")
-        return Caller(organization=key.organization, key=key.id, live=key.live)
+        return Caller(
+            organization=key.organization,
+            key=key.id,
+            live=key.live,
+            scopes=key.scopes,
+            requests_per_second=key.requests_per_second,
+        )
 
     async def _find(self, digest: str) -> Key | None:
         now = self._clock.monotonic()

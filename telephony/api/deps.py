@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 from telephony.accounts.model import Phone, PhoneNumber, Trunk
-from telephony.accounts.ports import Directory, IdempotencyStore, KeyStore, Repository
+from telephony.accounts.ports import (
+    Directory,
+    IdempotencyStore,
+    KeyStore,
+    OrganizationStore,
+    Repository,
+)
 from telephony.base.clock import Clock
 from telephony.base.ids import Ids
 from telephony.calls.orders import DialOrder, DialResult, EndResult
@@ -60,7 +66,8 @@ class Deps:
     ``secret_key`` signs URLs and peppers key digests. ``public_url`` is how the world reaches
     us; without it the request's own host is used. ``ready`` says why no call can be taken, in
     words. ``metrics`` renders the Prometheus text format. ``sip_address`` is the ``host`` or
-    ``host:port`` that a carrier forwards to. ``nudge`` tells the callback scheduler of a new row.
+    ``host:port`` that a carrier forwards to. ``requests_per_second``: of a key that has no ceiling
+    of its own. ``nudge`` tells the callback scheduler of a new row.
     """
 
     dialler: Dialler
@@ -72,6 +79,7 @@ class Deps:
     phones: Repository[Phone]
     directory: Directory
     keys: KeyStore
+    organizations: OrganizationStore
     idempotency: IdempotencyStore
     clock: Clock
     ids: Ids
@@ -83,6 +91,7 @@ class Deps:
     sip_address: str = "127.0.0.1:5060"
     cors_origins: tuple[str, ...] = ("*",)
     trusted_proxies: tuple[Network, ...] = ()
+    requests_per_second: float = 100.0
     ready: Callable[[], list[str]] = _always_ready
     metrics: Callable[[], bytes] = _no_metrics
     nudge: Callable[[], None] = _nobody

@@ -62,7 +62,6 @@ GET /v1/voices
 POST /v1/transcribe
 POST /v1/synthesize
 POST /v1/complete
-GET /v1/organization
 GET /v1/providers/known
 """
 

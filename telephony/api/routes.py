@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from telephony.accounts.model import Scope
 from telephony.api.deps import Deps
 
 
@@ -23,6 +24,8 @@ class Caller:
     organization: str
     key: str
     live: bool
+    scopes: frozenset[Scope]
+    requests_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,17 @@ class Ask:
         return self.caller.organization
 
 
+_CALLING = (
+    "/v1/sessions",
+    "/v1/calls",
+    "/v1/callbacks",
+    "/v1/transcribe",
+    "/v1/synthesize",
+    "/v1/complete",
+    "/v1/sms",
+)
+"""Where changes are calls and words, and not what is set up once."""
+
 Handler = Callable[[Ask], Awaitable[web.StreamResponse]]
 
 
@@ -51,6 +65,13 @@ class Route:
     path: str
     handler: Handler
     public: bool = False
+
+    @property
+    def scope(self) -> Scope:
+        """What a key must be allowed to come here."""
+        if self.method == "GET":
+            return Scope.READ
+        return Scope.DIAL if self.path.startswith(_CALLING) else Scope.ADMIN
 
 
 @dataclass(slots=True)

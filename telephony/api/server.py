@@ -23,6 +23,7 @@ from telephony.api import (
     health,
     later,
     numbers,
+    organization,
     phones,
     sessions,
     trunks,
@@ -31,8 +32,9 @@ from telephony.api.auth import Authenticator
 from telephony.api.body import BODY_SECONDS, MAX_BODY
 from telephony.api.deps import Deps
 from telephony.api.errors import error_reply, reply_of, reply_of_status
+from telephony.api.limits import Rates
 from telephony.api.routes import Ask, Caller, Found, Route, Table
-from telephony.base.errors import TelephonyError
+from telephony.base.errors import Busy, Refused, TelephonyError
 
 log = structlog.get_logger("telephony.api")
 
@@ -58,7 +60,17 @@ TABLE: web.AppKey[Table] = web.AppKey("table", Table)
 
 def routes() -> list[Route]:
     """Every row: what is served, and what is known and comes later."""
-    nouns = (sessions, calls, callbacks, numbers, trunks, phones, health, files)
+    nouns = (
+        sessions,
+        calls,
+        callbacks,
+        numbers,
+        trunks,
+        phones,
+        organization,
+        health,
+        files,
+    )
     return [*(row for noun in nouns for row in noun.routes()), *later.routes()]
 
 
@@ -81,6 +93,7 @@ class _Door:
         self._deps = deps
         self._table = table
         self._authenticator = Authenticator(deps.keys, deps.clock, deps.secret_key)
+        self._rates = Rates()
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Next) -> web.StreamResponse:
@@ -120,7 +133,14 @@ class _Door:
     async def _caller(self, ask: Ask, route: Route) -> Caller | None:
         if route.public or (route.handler is health.metrics and health.open_to(ask)):
             return None
-        return await self._authenticator.caller(ask.request)
+        caller = await self._authenticator.caller(ask.request)
+        rate = caller.requests_per_second or self._deps.requests_per_second
+        wait = self._rates.take(caller.key, rate, self._deps.clock.monotonic())
+        if wait:
+            raise Busy("too many requests with this key", retry_after=wait, code="RATE_LIMITED")
+        if route.scope not in caller.scopes:
+            raise Refused(f"this key lacks the scope {route.scope}", code="INSUFFICIENT_SCOPE")
+        return caller
 
     def _no_route(self, request: web.Request, found: Found) -> web.StreamResponse:
         if not found.allowed:

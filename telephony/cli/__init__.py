@@ -1,7 +1,8 @@
 """The command ``telephony``.
 
-``serve``, ``keys``, ``migrate`` and ``dialplan`` work on this machine's settings, store and
-files; everything else talks to a running service over its API, with ``TELEPHONY_API_KEY``.
+``serve``, ``keys``, ``organizations``, ``migrate`` and ``dialplan`` work on this machine's
+settings, store and files; everything else talks to a running service over its API, with
+``TELEPHONY_API_KEY``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 
 from telephony.base.errors import TelephonyError
-from telephony.cli import callbacks, calls, dialplan, keys, migrate, numbers, phones, serve, trunks
+from telephony.cli import (
+    callbacks,
+    calls,
+    dialplan,
+    keys,
+    migrate,
+    numbers,
+    organizations,
+    phones,
+    serve,
+    trunks,
+)
 
 app = typer.Typer(
     name="telephony",
@@ -33,6 +45,7 @@ app.add_typer(numbers.app, name="numbers")
 app.add_typer(trunks.app, name="trunks")
 app.add_typer(phones.app, name="phones")
 app.add_typer(keys.app, name="keys")
+app.add_typer(organizations.app, name="organizations")
 app.add_typer(dialplan.app, name="dialplan")
 
 

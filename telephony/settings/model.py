@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     livekit_api_key: Name | None = None
     livekit_api_secret: Annotated[str | None, Field(repr=False)] = None
     media_workers: Workers = 0
+    requests_per_second: Annotated[float, Field(gt=0, le=100_000)] = 100.0
     media_io: Literal["auto", "epoll"] = "auto"
     room_workers: Workers = 0
     log_format: Literal["console", "json"] = "console"

@@ -8,8 +8,15 @@ await store.close()
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from telephony.accounts.model import Phone, PhoneNumber, Trunk
+from telephony.accounts.model import (
+    DEFAULT_ORGANIZATION,
+    Organization,
+    Phone,
+    PhoneNumber,
+    Trunk,
+)
 from telephony.store.accounts import Accounts
 from telephony.store.callbacks import Callbacks
 from telephony.store.calls import Calls
@@ -24,6 +31,7 @@ from telephony.store.directory import (
 )
 from telephony.store.idempotency import Idempotency
 from telephony.store.keys import Keys
+from telephony.store.organizations import Organizations
 from telephony.store.secrets import Cipher
 
 __all__ = ["DatabaseConfig", "FileRows", "Store"]
@@ -44,6 +52,7 @@ class Store:
     calls: Calls
     callbacks: Callbacks
     keys: Keys
+    organizations: Organizations
     idempotency: Idempotency
     directory: LiveDirectory
     trunks: Accounts[Trunk]
@@ -64,6 +73,7 @@ class Store:
             calls=Calls(database),
             callbacks=Callbacks(database),
             keys=Keys(database),
+            organizations=Organizations(database),
             idempotency=Idempotency(database),
             directory=directory,
             trunks=Accounts(database, directory, cipher, TRUNK, files.trunks),
@@ -90,10 +100,14 @@ class Store:
             raise
         return store
 
-    async def start(self) -> None:
+    async def start(self, now: datetime) -> None:
         """What the service does once, and a command beside it must not: free the keys whose
-        requests died with the last process."""
+        requests died with the last process, and see that there is an organization."""
         await self.idempotency.recover()
+        if await self.organizations.get(DEFAULT_ORGANIZATION) is None:
+            await self.organizations.put(
+                Organization(id=DEFAULT_ORGANIZATION, name="Default", created_at=now)
+            )
 
     async def close(self) -> None:
         """Finish what was begun and close."""

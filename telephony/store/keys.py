@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from telephony.accounts.model import Key
+from telephony.accounts.model import Key, Scope
 from telephony.base.errors import Conflict, StoreUnavailable
 from telephony.store.database import Database
 from telephony.store.tables import keys
@@ -32,6 +32,7 @@ class Keys:
     async def add(self, key: Key) -> None:
         """Raises ``Conflict`` where the id or the digest is there already."""
         row = {column.name: getattr(key, column.name) for column in keys.columns}
+        row["scopes"] = " ".join(scope for scope in Scope if scope in key.scopes)
 
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(sa.insert(keys), [row])
@@ -57,6 +58,18 @@ class Keys:
         self._touched.pop(key, None)
         return bool(await self._database.write(work))
 
+    async def expire(self, key: str, at: datetime) -> bool:
+        sooner = sa.or_(keys.c.expires_at.is_(None), keys.c.expires_at > at)
+        statement = sa.update(keys).where(keys.c.id == key, sooner).values(expires_at=at)
+
+        async def work(connection: AsyncConnection) -> bool:
+            if (await connection.execute(statement)).rowcount:
+                return True
+            found = await connection.execute(sa.select(keys.c.id).where(keys.c.id == key))
+            return found.first() is not None
+
+        return await self._database.write(work)
+
     async def touch(self, key: str, now: datetime) -> None:
         """At most one write a minute and key."""
         last = self._touched.get(key)
@@ -72,6 +85,11 @@ class Keys:
 
     async def _find(self, query: sa.Select[Any]) -> list[Key]:
         async def work(connection: AsyncConnection) -> list[Key]:
-            return [Key(**row._mapping) for row in await connection.execute(query)]
+            return [_key(row) for row in await connection.execute(query)]
 
         return await self._database.read(work)
+
+
+def _key(row: sa.Row[Any]) -> Key:
+    values = dict(row._mapping)
+    return Key(**values | {"scopes": frozenset(map(Scope, values["scopes"].split()))})

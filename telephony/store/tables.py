@@ -284,6 +284,14 @@ phone_numbers = sa.Table(
     sa.Index(None, "organization"),
 )
 
+organizations = sa.Table(
+    "organizations",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
 keys = sa.Table(
     "keys",
     metadata,
@@ -296,6 +304,9 @@ keys = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("last_used_at", Moment),
     sa.Column("expires_at", Moment),
+    # Words with a blank between; keys of before there were scopes may do everything.
+    sa.Column("scopes", sa.String(64), nullable=False, server_default="read dial admin"),
+    sa.Column("requests_per_second", sa.Float),
     sa.UniqueConstraint("digest"),
     sa.Index(None, "organization"),
 )

@@ -12,7 +12,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from telephony.accounts.model import Key, Phone, PhoneNumber, Trunk
+from telephony.accounts.model import (
+    DEFAULT_ORGANIZATION,
+    Key,
+    Organization,
+    Phone,
+    PhoneNumber,
+    Trunk,
+)
 from telephony.accounts.ports import Answer
 from telephony.base.errors import Busy, Conflict, NotFound, StoreUnavailable
 from telephony.calls.call import Call
@@ -253,10 +260,39 @@ class MemoryKeys:
         self._switch.check()
         return self.rows.pop(key, None) is not None
 
+    async def expire(self, key: str, at: datetime) -> bool:
+        self._switch.check()
+        row = self.rows.get(key)
+        if row is not None and (row.expires_at is None or row.expires_at > at):
+            self.rows[key] = replace(row, expires_at=at)
+        return row is not None
+
     async def touch(self, key: str, now: datetime) -> None:
         self._switch.check()
         if key in self.rows:
             self.rows[key] = replace(self.rows[key], last_used_at=now)
+
+
+class MemoryOrganizations:
+    """``OrganizationStore``."""
+
+    def __init__(self, switch: Switch) -> None:
+        self._switch = switch
+        self.rows: dict[str, Organization] = {}
+
+    async def get(self, organization: str) -> Organization | None:
+        self._switch.check()
+        return self.rows.get(organization)
+
+    async def find(self) -> list[Organization]:
+        self._switch.check()
+        return sorted(self.rows.values(), key=lambda row: (row.created_at, row.id))
+
+    async def put(self, organization: Organization) -> None:
+        self._switch.check()
+        old = self.rows.get(organization.id)
+        made = organization.created_at if old is None else old.created_at
+        self.rows[organization.id] = replace(organization, created_at=made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,6 +461,7 @@ class MemoryStore:
         self.calls = MemoryCalls(self.switch)
         self.callbacks = MemoryCallbacks(self.switch)
         self.keys = MemoryKeys(self.switch)
+        self.organizations = MemoryOrganizations(self.switch)
         self.idempotency = MemoryIdempotency(
             self.switch,
             lambda made: made in self.calls.rows or made in self.callbacks.rows,
@@ -452,8 +489,12 @@ class MemoryStore:
     def down(self, value: bool) -> None:
         self.switch.down = value
 
-    async def start(self) -> None:
+    async def start(self, now: datetime) -> None:
         await self.idempotency.recover()
+        if DEFAULT_ORGANIZATION not in self.organizations.rows:
+            await self.organizations.put(
+                Organization(id=DEFAULT_ORGANIZATION, name="Default", created_at=now)
+            )
 
     async def close(self) -> None:
         """Memory needs no closing."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from telephony.accounts.model import Key, NumberDirection, Transport
+from telephony.accounts.model import Key, NumberDirection, Organization, Scope, Transport
 from telephony.base.errors import Conflict, NotFound
 from telephony.store import FileRows
 
@@ -161,3 +161,37 @@ async def test_keys(store: Any, make: Any) -> None:
     assert await store.keys.remove(one.id) is True
     assert await store.keys.remove(one.id) is False
     assert await store.keys.by_digest("d1") is None
+
+
+async def test_what_a_key_may_do_is_kept(store: Any, make: Any) -> None:
+    narrow = key(make, "d1", scopes=frozenset({Scope.READ, Scope.DIAL}), requests_per_second=2.5)
+    await store.keys.add(narrow)
+    await store.keys.add(key(make, "d2"))
+    assert await store.keys.by_digest("d1") == narrow
+    assert (await store.keys.by_digest("d2")).scopes == frozenset(Scope)
+
+
+async def test_a_key_that_is_let_expire_never_lives_longer_by_it(store: Any, make: Any) -> None:
+    one = key(make, "d1")
+    await store.keys.add(one)
+    soon = make.clock.now()
+    assert await store.keys.expire(one.id, soon + timedelta(hours=2)) is True
+    assert await store.keys.expire(one.id, soon) is True
+    assert await store.keys.expire(one.id, soon + timedelta(hours=9)) is True
+    assert (await store.keys.by_digest("d1")).expires_at == soon
+    assert await store.keys.expire("key_nobody", soon) is False
+
+
+async def test_organizations_are_made_renamed_and_listed(store: Any, make: Any) -> None:
+    assert await store.organizations.find() == []
+    await store.start(make.clock.now())
+    await store.start(make.clock.now())
+    (first,) = await store.organizations.find()
+    assert (first.id, first.name) == (ORG, "Default")
+    make.clock.advance(1)
+    other = Organization(id="org_2", name="Zwei", created_at=make.clock.now())
+    await store.organizations.put(other)
+    await store.organizations.put(replace(first, name="Ours", created_at=make.clock.now()))
+    assert await store.organizations.find() == [replace(first, name="Ours"), other]
+    assert await store.organizations.get("org_2") == other
+    assert await store.organizations.get("org_3") is None

@@ -87,7 +87,7 @@ async def test_after_a_restart_answers_stand_and_what_was_open_is_free(
     await store.idempotency.begin(ORG, "done", "h", now)
     await store.idempotency.finish(ORG, "done", Answer(201, b"{}"))
     await store.idempotency.begin(ORG, "open", "h", now)
-    await store.start()
+    await store.start(now)
     assert await store.idempotency.begin(ORG, "done", "h", now) == Answer(201, b"{}")
     assert await store.idempotency.begin(ORG, "open", "other", now) is None
 

@@ -88,7 +88,7 @@ async def test_answers_stand_and_open_keys_are_free_after_a_restart(url: str) ->
     await store.close()
 
     store = await Store.open(url, "s")
-    await store.start()
+    await store.start(NOW)
     assert await store.idempotency.begin("o", "done", "h", NOW) == Answer(200, b"{}")
     assert await store.idempotency.begin("o", "open", "h", NOW) is None
     await store.close()

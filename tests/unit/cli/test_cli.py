@@ -38,6 +38,23 @@ def test_a_key_is_made_listed_and_revoked() -> None:
     listed = run("keys", "list")
     assert secret not in listed
     assert secret[-4:] in listed
+    narrow = json.loads(run("keys", "create", "--scope", "read", "--rate", "2", "--json"))
+    assert (narrow["scopes"], narrow["requests_per_second"]) == ("read", 2)
+    turned = json.loads(run("keys", "rotate", narrow["id"], "--hours", "1", "--json"))
+    assert (turned["scopes"], turned["expires_at"]) == ("read", None)
+    assert turned["key"] != narrow["key"]
+    by_id = {row["id"]: row for row in json.loads(run("keys", "list", "--json"))}
+    assert by_id[narrow["id"]]["expires_at"] is not None
+    assert by_id[turned["id"]]["expires_at"] is None
+    other = run("organizations", "create", "Zwei").strip()
+    theirs = json.loads(run("keys", "create", "--organization", other, "--json"))
+    assert theirs["organization"] == other
+    run("organizations", "rename", other, "Drei")
+    assert [o["name"] for o in json.loads(run("organizations", "list", "--json"))] == ["Drei"]
+    with pytest.raises(NotFound, match="org_nobody"):
+        run("keys", "create", "--organization", "org_nobody")
+    for row in (narrow, turned, theirs):
+        run("keys", "revoke", row["id"])
     run("keys", "revoke", made["id"])
     assert len(json.loads(run("keys", "list", "--json"))) == 1
     with pytest.raises(NotFound):

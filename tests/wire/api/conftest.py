@@ -226,7 +226,9 @@ class Service:
         ]  # fmt: skip
 
 
-async def _key(store: MemoryStore, clock: ManualClock, text: str, organization: str) -> None:
+async def _key(
+    store: MemoryStore, clock: ManualClock, text: str, organization: str, **members: Any
+) -> None:
     await store.keys.add(
         Key(
             id=f"key_{text[-3:]}",
@@ -236,6 +238,7 @@ async def _key(store: MemoryStore, clock: ManualClock, text: str, organization: 
             hint=text[-4:],
             live=not text.startswith("sk_test_"),
             created_at=clock.now(),
+            **members,
         )
     )
 
@@ -265,6 +268,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             phones=store.phones,
             directory=store.directory,
             keys=store.keys,
+            organizations=store.organizations,
             idempotency=store.idempotency,
             clock=clock,
             ids=ids,

@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from telephony.accounts.keys import digest_key, make_pepper
+from telephony.accounts.model import Scope
 from telephony.api import auth, later, server
 from telephony.api.routes import Route
+
+from .conftest import SECRET
 
 KEY = "sk_live_" + "a" * 32
 FOREIGN_KEY = "sk_live_" + "c" * 32
@@ -112,6 +116,48 @@ async def test_no_route_shows_what_belongs_to_another_organization(api: Any) -> 
         assert (await api.get(f"/v1/{path}", key=FOREIGN_KEY)).body == []
     assert (await api.get("/v1/sessions", key=FOREIGN_KEY)).body["entries"] == []
     assert (await api.get("/v1/callbacks", key=FOREIGN_KEY)).body["callbacks"] == []
+
+
+async def with_key(api: Any, text: str, **members: Any) -> str:
+    (known, *_) = await api.store.keys.find()
+    digest = digest_key(text, make_pepper(SECRET))
+    await api.store.keys.add(replace(known, id=f"key_{text}", digest=digest, **members))
+    return text
+
+
+async def test_a_key_goes_as_far_as_its_scopes(api: Any) -> None:
+    reads = await with_key(api, "sk_live_reads", scopes=frozenset({Scope.READ}))
+    dials = await with_key(api, "sk_live_dials", scopes=frozenset({Scope.DIAL}))
+    trunk = {"name": "main", "gateways": ["gw"]}
+    assert (await api.get("/v1/trunks", key=reads)).status == 200
+    for key in (reads, dials):
+        reply = await api.post("/v1/trunks", trunk, key=key)
+        assert (reply.status, reply.body["code"]) == (403, "INSUFFICIENT_SCOPE")
+        assert "admin" in reply.body["error"]
+    dial = {"to": "+12025550123", "dialplan": "front-desk"}
+    assert (await api.post("/v1/sessions/phone", dial, key=reads)).status == 403
+    assert (await api.post("/v1/sessions/phone", dial, key=dials)).status == 200
+    assert (await api.get("/v1/sessions", key=dials)).status == 403
+
+
+async def test_a_key_that_asks_too_often_is_told_when_to_come_back(api: Any) -> None:
+    slow = await with_key(api, "sk_live_slow", requests_per_second=0.5)
+    assert (await api.get("/v1/organization", key=slow)).status == 200
+    reply = await api.get("/v1/organization", key=slow)
+    assert (reply.status, reply.body["code"]) == (429, "RATE_LIMITED")
+    assert reply.headers["Retry-After"] == "2"
+    # Others are not kept waiting, and neither is it for longer than it was told.
+    assert (await api.get("/v1/organization")).status == 200
+    api.clock.advance(2)
+    assert (await api.get("/v1/organization", key=slow)).status == 200
+
+
+async def test_an_organization_has_a_name(api: Any) -> None:
+    reply = await api.get("/v1/organization")
+    assert reply.body == {"id": "org_default", "name": "org_default", "createdAt": None}
+    await api.store.start(api.clock.now())
+    body = (await api.get("/v1/organization")).body
+    assert (body["name"], body["createdAt"][-1]) == ("Default", "Z")
 
 
 # --- paths ---------------------------------------------------------------------------------

@@ -6,15 +6,48 @@ Revises: 0001
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+# Written out and not imported: a migration stays what it was when the tables move on.
+MOMENT = sa.String(32).with_variant(sa.DateTime(timezone=True), "postgresql")
+
 
 def upgrade() -> None:
-    pass
+    _organizations_up()
 
 
 def downgrade() -> None:
-    pass
+    _organizations_down()
+
+
+def _organizations_up() -> None:
+    op.create_table(
+        "organizations",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_organizations"),
+    )
+    with op.batch_alter_table("keys") as keys:
+        keys.add_column(
+            sa.Column(
+                "scopes",
+                sa.String(length=64),
+                nullable=False,
+                server_default="read dial admin",
+            )
+        )
+        keys.add_column(sa.Column("requests_per_second", sa.Float(), nullable=True))
+
+
+def _organizations_down() -> None:
+    with op.batch_alter_table("keys") as keys:
+        keys.drop_column("requests_per_second")
+        keys.drop_column("scopes")
+    op.drop_table("organizations")
