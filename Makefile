@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: demo serve install test lint format bench packages clean
+.PHONY: demo serve install test lint format bench bench-quick packages clean
 
 demo: .venv/.installed
 	@$(BIN)/telephony demo
@@ -26,10 +27,15 @@ format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.installed-dev
-	$(BIN)/python -m bench.parse
-	$(BIN)/python -m bench.calls
-	$(BIN)/python -m bench.setup
+# Half an hour; with BENCH_ARGS=--full the medians of five runs of a minute, two to three hours.
+bench: .venv-bench/.installed
+	@sh bench/packages.sh
+	.venv-bench/bin/python -m bench $(BENCH_ARGS)
+
+# A few minutes: whether every benchmark runs. Its figures say nothing.
+bench-quick: .venv-bench/.installed
+	@sh bench/packages.sh
+	.venv-bench/bin/python -m bench --quick $(BENCH_ARGS)
 
 # What the tests need beside Python: installed where it may be, named where it may not.
 packages:
@@ -50,5 +56,12 @@ packages:
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[speech,dev]'
 	@touch $@
 
+# The benchmarks' peers live in an environment of their own.
+.venv-bench/.installed: pyproject.toml bench/requirements.txt
+	@echo "installing the service and its peers into .venv-bench ..."
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e '.[speech]' -r bench/requirements.txt
+	@touch $@
+
 clean:
-	rm -rf .venv var build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench var build dist *.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -17,6 +17,7 @@ KEY = 9
 """The front desk begins again."""
 RETRIES = 6
 FIRST_RETRY = 0.5
+STATES = ("new", "calling", "proceeding", "talking", "leaving", "over")
 REUSE = 5.0
 """Seconds that a lane rests before another call has it."""
 
@@ -29,7 +30,7 @@ class Caller:
     lane: int
     call_id: str
     tag: str = ""
-    state: str = "talking"
+    state: str = "new"
     started: float = 0.0
     to: str = ""
     target: str = ""
@@ -88,17 +89,18 @@ class Callers:
         self.figures = Figures()
         self.quiet_at = math.inf
         """No key is begun after this: its call would be over before the key is."""
+        self._states = dict.fromkeys(STATES, 0)
         self._timers: list[tuple[float, int, str, Caller]] = []
         self._order = 0
         self._free: deque[tuple[float, int]] = deque()
 
     @property
     def live(self) -> int:
-        return sum(caller.state != "over" for caller in self.by_call.values())
+        return sum(self._states[state] for state in STATES if state != "over")
 
     def standing(self) -> bool:
         """Whether no call is on its way any more, each with both its sides where it has two."""
-        early = any(c.state in ("calling", "proceeding") for c in self.by_call.values())
+        early = self._states["calling"] + self._states["proceeding"]
         return not early and (not self.plan.bridged or len(self.taken) >= self.figures.answered)
 
     def over(self) -> bool:
@@ -139,6 +141,11 @@ class Callers:
                 self.send(self.request("BYE", caller))
         self.at(now + FIRST_RETRY * 2**caller.retries, "retry", caller)
 
+    def turn(self, caller: Caller, state: str) -> None:
+        self._states[caller.state] -= caller.state != "new"
+        self._states[state] += 1
+        caller.state = state
+
     # --- lanes -----------------------------------------------------------------------------
 
     def lane(self, now: float) -> int:
@@ -147,7 +154,7 @@ class Callers:
         return self.far.open()
 
     def close(self, caller: Caller, now: float) -> None:
-        caller.state = "over"
+        self.turn(caller, "over")
         self.far.hush(caller.lane)
         self._free.append((now + REUSE, caller.lane))
 
@@ -173,6 +180,7 @@ class Callers:
     def _silent(self, index: int, now: float) -> Caller:
         caller = Caller(index, self.lane(now), f"{index}@bench")
         self.by_call[caller.call_id] = caller
+        self.turn(caller, "talking")
         self.figures.placed += 1
         self.figures.answered += 1
         return caller
@@ -180,8 +188,9 @@ class Callers:
     # --- calls that are placed -------------------------------------------------------------
 
     def place(self, index: int, now: float) -> None:
-        caller = Caller(index, self.lane(now), f"{index}-{now:.6f}@bench", f"t{index}", "calling")
+        caller = Caller(index, self.lane(now), f"{index}-{now:.6f}@bench", f"t{index}")
         caller.started = now
+        self.turn(caller, "calling")
         self.by_call[caller.call_id] = self.placed[index] = caller
         self.figures.placed += 1
         self.invite(caller)
@@ -249,7 +258,7 @@ class Callers:
         method = re.search(r"(?im)^cseq: *\d+ +(\w+)", text)
         if method is None or status < 200:
             if caller.state == "calling":
-                caller.state = "proceeding"
+                self.turn(caller, "proceeding")
             return
         if method.group(1) == "BYE":
             if caller.state == "leaving":
@@ -276,7 +285,7 @@ class Callers:
         self.send(caller.ack)
 
     def _answered(self, caller: Caller, text: str, now: float) -> None:
-        caller.state = "talking"
+        self.turn(caller, "talking")
         self.figures.answered += 1
         self.figures.setup_ms.append((now - caller.started) * 1000)
         caller.ack = self.request("ACK", caller)
@@ -312,6 +321,7 @@ class Callers:
         number = re.match(r"INVITE sip:\+1202555(\d{4})@", text)
         index = int(number.group(1)) if number else len(self.taken)
         caller = Caller(index, self.lane(now), call_id, taken=text)
+        self.turn(caller, "talking")
         self.by_call[call_id] = caller
         self.taken[index] = caller
         self.figures.taken += 1
@@ -335,7 +345,7 @@ class Callers:
             self.close(caller, now)
             return
         caller.cseq += 1
-        caller.state = "leaving"
+        self.turn(caller, "leaving")
         caller.retries = 0
         self.send(self.request("BYE", caller))
         self.at(now + FIRST_RETRY, "retry", caller)

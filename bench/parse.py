@@ -1,7 +1,7 @@
 """An INVITE with SDP parsed, microseconds a message, beside other Python stacks where installed.
 
-Ours is parsed with Via, From, To, CSeq, Contact and the SDP's offer read; peers the same way
-(``pip install aiosipua sippy``).
+Ours is parsed with Via, From, To, CSeq, Contact and the SDP's offer read; peers the same way.
+The best of seven rounds.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def ours() -> None:
     SessionDescription.parse(message.body)
 
 
-def peers() -> dict[str, Callable[[], object]]:
+def peers(rows: Rows) -> dict[str, Callable[[], object]]:
     found: dict[str, Callable[[], object]] = {}
     try:
         from aiosipua import SipMessage, parse_sdp  # type: ignore[import-not-found]
@@ -56,8 +56,8 @@ def peers() -> dict[str, Callable[[], object]]:
             parse_sdp(INVITE.decode().partition("\r\n\r\n")[2])
 
         found["aiosipua"] = aiosipua
-    except ImportError:
-        pass
+    except ImportError as error:
+        rows.absent("aiosipua", str(error))
     try:
         from sippy.SipRequest import SipRequest  # type: ignore[import-not-found]
 
@@ -68,8 +68,8 @@ def peers() -> dict[str, Callable[[], object]]:
             message.getBody().parse()
 
         found["sippy"] = sippy
-    except ImportError:
-        pass
+    except ImportError as error:
+        rows.absent("sippy", str(error))
     return found
 
 
@@ -85,11 +85,11 @@ def main() -> None:
     rows = Rows("parse")
     case = f"INVITE with SDP, {len(INVITE)} bytes"
     rows.add(case, "telephony", best(ours), "us a message")
-    for name, work in peers().items():
+    for name, work in peers(rows).items():
         try:
             work()
         except Exception as error:
-            print(f"{name}: {error!r}")
+            rows.absent(name, repr(error))
             continue
         rows.add(case, name, best(work), "us a message")
     rows.show(a.json)

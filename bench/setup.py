@@ -78,18 +78,18 @@ def common(
 def answerers(rows: Rows, rate: float, seconds: float) -> None:
     system, other = cores()
     case = f"{rate:g} calls/s"
-    if peers.has_sipp():
-        with peers.sipp(system) as (pid, port):
-            start_cpu, start = cpu_seconds(pid), time.monotonic()
-            found = run(port, other, rate, seconds, "bench")
-            used, wall = cpu_seconds(pid) - start_cpu, time.monotonic() - start
-        common(rows, case, "sipp uas (signalling only)", found, used, wall)
-    if peers.has_baresip() and rate * (HOLD + 0.2) < peers.BARESIP_CALLS:
-        with peers.baresip(system) as (pid, port):
-            start_cpu, start = cpu_seconds(pid), time.monotonic()
-            found = run(port, other, rate, seconds, "bench")
-            used, wall = cpu_seconds(pid) - start_cpu, time.monotonic() - start
-        common(rows, case, "baresip (no records)", found, used, wall)
+    for name, who, limit, peer in (
+        ("sipp", "sipp uas (signalling only)", 10_000, peers.sipp),
+        ("baresip", "baresip (no records)", peers.BARESIP_CALLS, peers.baresip),
+    ):
+        if reason := peers.missing(name):
+            rows.absent(who, reason)
+        elif rate * (HOLD + 0.2) < limit:
+            with peer(system) as (pid, port):
+                start_cpu, start = cpu_seconds(pid), time.monotonic()
+                found = run(port, other, rate, seconds, "bench")
+                used, wall = cpu_seconds(pid) - start_cpu, time.monotonic() - start
+            common(rows, case, who, found, used, wall)
 
 
 def main() -> None:

@@ -1,0 +1,78 @@
+"""What each benchmark is to reach, so that the published page can say whether it did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bench.baseline import OURS, Row
+from bench.peers import AGENT_CALLS, BARESIP_CALLS
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """At most (or at least) so much, of ours alone or of ours over a peer's.
+
+    Attributes:
+        peer: with it the limit is on ours over the peer's figure, without on ours.
+        most: ``limit`` is a maximum; else a minimum.
+    """
+
+    bench: str
+    case: str
+    unit: str
+    limit: float
+    peer: str = ""
+    most: bool = True
+
+    def __str__(self) -> str:
+        sign = "≤" if self.most else "≥"
+        against = f" × {self.peer}" if self.peer else ""
+        return f"{self.unit}: {sign} {self.limit:g}{against}"
+
+    def reached(self, rows: Iterable[Row]) -> tuple[float, bool] | None:
+        """The figure and whether it is good enough; nothing where it was not measured."""
+        figures = {
+            row["subject"]: row["figure"]
+            for row in rows
+            if (row["bench"], row["case"], row["unit"]) == (self.bench, self.case, self.unit)
+        }
+        figure = figures.get(OURS)
+        if figure is None:
+            return None
+        if self.peer:
+            other = figures.get(self.peer)
+            if not other:
+                return None
+            figure /= other
+        return figure, figure <= self.limit if self.most else figure >= self.limit
+
+
+CORE = "% of a core a call"
+RTPENGINE = "rtpengine, user space"
+TARGETS = (
+    Target("parse", "INVITE with SDP, 935 bytes", "us a message", 50),
+    *(
+        Target("tick", f"{lanes} lanes", "% of a core a lane", 2, "bare epoll echo")
+        for lanes in (100, 500, 1000, 1500)
+    ),
+    Target("calls", "1500 calls", CORE, 0.25, f"baresip, echo ({BARESIP_CALLS})"),
+    Target("calls", "1500 calls", CORE, 0.25, f"agent-transport, echo ({AGENT_CALLS})"),
+    Target("calls", "1500 calls", CORE, 0.045),
+    Target("calls", "1500 calls", "% late ticks", 0.1),
+    Target("calls", "1500 calls", "frames concealed", 0),
+    Target("calls", "1500 calls", "KiB a call", 200),
+    *(
+        Target("bridge", f"{calls} calls, PCMU to {codec}", CORE, 1, RTPENGINE)
+        for codec in ("PCMA", "G722")
+        for calls in (50, 500)
+    ),
+    *(
+        Target("bridge", f"{calls} calls, PCMU to {codec}", "ms mouth to ear, p99", 42)
+        for codec in ("PCMU", "PCMA", "G722")
+        for calls in (50, 500)
+    ),
+    Target("setup", "200 calls/s", "failed or cut off", 0),
+    Target("setup", "200 calls/s", "retransmissions, both ways", 0),
+    Target("setup", "200 calls/s", "reports missing", 0),
+)
