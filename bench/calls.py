@@ -4,8 +4,9 @@ The service and the generator run on a core each; CPU is that of the service's w
 tree over a steady stretch. A tick is late that starts more than 5 ms after its time. The peers
 meet the same generator in the same run: bare echoes of the same datagrams (in C, which is what
 the kernel alone costs, and in Python by epoll, uvloop and asyncio), baresip as an echo and
-agent-transport as an echo, each with so many calls or, in brackets, as many as it holds. A run of ours and one of the echo in C go one
-after another, so that a stall of the machine shows in both.
+agent-transport as an echo, each with as many calls or, in brackets, with as many as it holds. A
+run of ours and one of the echo in C go one after another, so that a stall of the machine shows in
+both.
 """
 
 from __future__ import annotations
