@@ -77,9 +77,10 @@ _LINE = 0.15
 _HANN: Singles = np.hanning(SPAN + 1)[:SPAN].astype(np.float32)
 _LOBE = 2
 """Steps to both sides that hold a tone under this window."""
+_LOW_HZ = (390.0, 495.0)
 _SINGLES = (
     (FIRST, 895.0, 1010.0),
-    (FAX_CALL, 1062.0, 1138.0),
+    (FAX_CALL, 1058.0, 1142.0),
     (SECOND, 1340.0, 1460.0),
     (THIRD, 1740.0, 1860.0),
     (FAX_ANSWER, 2075.0, 2125.0),
@@ -113,7 +114,9 @@ def _name(power: Singles, total: Singles) -> Look:
     shape[alone] = STEADY
     for kind, least, most in _SINGLES:
         shape[alone & (hertz >= least) & (hertz <= most)] = kind
-    shape[_band(sums, 350, 550) > MOSTLY * total] = LOW
+    # One tone of 500 Hz or more is nobody's plan, whatever of it lies in the band.
+    one_other = alone & ((hertz < _LOW_HZ[0]) | (hertz > _LOW_HZ[1]))
+    shape[(_band(sums, 350, 550) > MOSTLY * total) & ~one_other] = LOW
     # 375 Hz is left out: under this window 400 Hz alone puts a sixth of itself there.
     of_350, of_440 = _band(sums, 325, 350), _band(sums, 400, 500)
     dial = (_band(sums, 300, 500) > MOSTLY * total) & (np.minimum(of_350, of_440) > PART * total)

@@ -30,7 +30,7 @@ from telephony.media.activity import Activity
 from telephony.media.columns import Columns, Counts, Flags, Floats, Samples
 from telephony.media.config import FRAME
 from telephony.media.detect_keys import KeyTones
-from telephony.media.detect_tones import Found, LineTones
+from telephony.media.detect_tones import NOBODY_TOLD, Found, LineTones
 
 LEAST_TONE_DBM0 = -45.0
 """Softest tone of the network; T.30 §4.2 wants a fax at -43 dBm0 heard."""
@@ -110,9 +110,13 @@ class Detectors:
         self.ears.keys[row] = wanted
 
     def watch(self, row: int, ticks: int) -> None:
-        """Look for tones of the network and of machines for so long, at least."""
+        """Look for tones of the network and of machines for so long, at least.
+
+        One that was told already is told again where it still sounds.
+        """
         if not self.ears.tones[row]:
             self.tones.clear(row)
+        self.tones.told[row] = NOBODY_TOLD
         self.ears.tones[row] = max(ticks, int(self.ears.tones[row]))
 
     def take_keys(self) -> list[tuple[int, str]]:

@@ -32,10 +32,11 @@ STEADY_HZ = 6.0
 STEADY_DB = 6.0
 SPOKEN_MS = 300
 """Speech that goes before a beep, at least."""
-REST = 4
+REST = 7
 """Ticks without a tone after which a beep is told: SIT's tones follow each other sooner."""
 LOW_REST = 40
 """The same at 400 to 500 Hz, where it may have been the first of a busy tone."""
+NOBODY_TOLD = -1
 MAX_FOUND = 4096
 """Tones that may wait to be taken."""
 
@@ -63,10 +64,11 @@ class LineTones(Columns):
         "run": (np.int64, (), 0),
         "past_shape": (np.int8, (progress.MEMORY,), NOTHING),
         "past_ms": (np.float64, (progress.MEMORY,), 0.0),
-        "told": (np.int8, (), -1),
+        "told": (np.int8, (), NOBODY_TOLD),
         "spoken_ms": (np.int64, (), 0),
         "pure": (np.int64, (), 0),
         "pure_hertz": (np.float64, (), 0.0),
+        "steady_hertz": (np.float64, (), 0.0),
         "pure_level": (np.float64, (), 0.0),
         "ended": (np.int64, (), 0),
         "ended_hertz": (np.float64, (), 0.0),
@@ -88,6 +90,8 @@ class LineTones(Columns):
     pure: Counts
     """Ticks in a row of one steady tone."""
     pure_hertz: Floats
+    steady_hertz: Floats
+    """Of the window before the last one: a window that the tone does not fill is 5 Hz off."""
     pure_level: Floats
     ended: Counts
     """Ticks that the steady tone lasted which may have been a beep; 0: none waits."""
@@ -146,8 +150,8 @@ class LineTones(Columns):
         kind = progress.judge(segments)
         if kind is not None and _INDEX[kind] != self.told[row]:
             self.told[row] = _INDEX[kind]
-            if kind is Tone.SIT:
-                self.ended[row] = 0
+            # What had seemed to be a beep was the beginning of this.
+            self.ended[row] = 0
             self._tell(Found(row, kind, now, float(self.hertz[row])))
 
     def _listen_for_beeps(self, rows: Rows, hertz: Floats, level: Floats, now: float) -> None:
@@ -160,11 +164,16 @@ class LineTones(Columns):
         least = np.where(before < SUNG_HZ, SUNG_MS, BEEP_MS[0])
         enough = (lasted >= least) & (lasted <= BEEP_MS[1])
         beep = over & enough & (self.spoken_ms[rows] >= SPOKEN_MS)
+        # Where the network has been heard, its own frequencies are no machine's.
+        low = np.abs(before - _MIDDLE_HZ) <= _LOW_HZ
+        beep &= ~low | (self.told[rows] == NOBODY_TOLD)
         # Another tone at once: not one steady tone.
         ended = np.where(there & (pure >= SETTLED), 0, self.ended[rows])
         rest = np.where(beep, 0, self.rest[rows] + 1)
         ended = np.where(beep, pure, ended)
-        ended_hertz = np.where(beep, before, self.ended_hertz[rows])
+        steady_hertz = self.steady_hertz[rows]
+        self.steady_hertz[rows] = np.where(steady, before, steady_hertz)
+        ended_hertz = np.where(beep, steady_hertz, self.ended_hertz[rows])
         waits = np.where(np.abs(ended_hertz - _MIDDLE_HZ) <= _LOW_HZ, LOW_REST, REST)
         due = (ended > 0) & (rest >= waits)
         for at in np.flatnonzero(due).tolist():
