@@ -87,7 +87,7 @@ class Bank:
         self._rng = rng
         self._capacity = FIRST_LANES
         self._lanes: dict[int, Lane] = {}
-        self._seated: dict[int, tuple[Seat, int]] = {}
+        self._seated: dict[int, Seat] = {}
         self._terms: dict[int, Terms] = {}
         self._high = 0
         self._facts: list[Callable[[], None]] = []
@@ -199,23 +199,20 @@ class Bank:
         self._measure_height()
         return quality
 
-    def sit(self, group: str) -> Seat:
-        """A seat in a mixing group."""
+    def sit(self, group: str, rate: int = RATE) -> Seat:
+        """A seat in a mixing group. Raises ValueError: a rate that seats do not have."""
         row = self._free_row()
-        place = self.seats.take(row)
-        seat = Seat(self.seats, place)
-        self._seated[row] = (seat, place)
+        seat = self._seated[row] = self.seats.take(row, rate)
         self._measure_height()
         self.mixer.enter(row, group)
         return seat
 
     def rise(self, seat: Seat) -> None:
         """Give a seat back; nothing where it was given back."""
-        for row, (held, place) in list(self._seated.items()):
+        for row, held in list(self._seated.items()):
             if held is seat:
-                seat.open = False
+                seat.leave()
                 self.mixer.forget(row)
-                self.seats.give_back(place)
                 self.detectors.clear(row)
                 del self._seated[row]
         self._measure_height()
@@ -224,7 +221,7 @@ class Bank:
         """Every lane and seat that is still open."""
         for lane in list(self._lanes.values()):
             lane.close()
-        for seat, _ in list(self._seated.values()):
+        for seat in list(self._seated.values()):
             self.rise(seat)
 
     def send_digits(self, row: int, digits: str) -> None:

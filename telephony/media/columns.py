@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ Shorts = npt.NDArray[np.uint16]
 class Columns:
     """The arrays that ``LAYOUT`` names: dtype, shape of a row, value of an unused row."""
 
-    LAYOUT: ClassVar[dict[str, tuple[Any, tuple[int, ...], Any]]] = {}
+    LAYOUT: dict[str, tuple[Any, tuple[int, ...], Any]] = {}
 
     def __init__(self, capacity: int) -> None:
         for name, (dtype, shape, fill) in self.LAYOUT.items():

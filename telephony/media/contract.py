@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from telephony.calls.events import MediaQuality
 from telephony.calls.ports import Media
-from telephony.media.config import MediaConfig
+from telephony.media.config import RATE, MediaConfig
 from telephony.media.seats import Seat
 from telephony.media.stats import TickStats
 from telephony.media.terms import Address
@@ -115,8 +115,12 @@ class MediaEngine(Protocol):
         """
         ...
 
-    def sit(self, group: str) -> Seat:
-        """A seat in a mixing group, for a program of this process."""
+    def sit(self, group: str, rate: int = RATE) -> Seat:
+        """A seat in a mixing group, for a program of this process.
+
+        Raises:
+            ValueError: a rate that is none of 8, 16, 24 and 48 kHz.
+        """
         ...
 
     def rise(self, seat: Seat) -> None:

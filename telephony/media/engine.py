@@ -12,7 +12,7 @@ from telephony.base.clock import Clock
 from telephony.base.errors import Busy
 from telephony.base.trace import Trace
 from telephony.media.bank import Bank
-from telephony.media.config import TICK_MS, MediaConfig
+from telephony.media.config import RATE, TICK_MS, MediaConfig
 from telephony.media.contract import Part
 from telephony.media.lane import Lane
 from telephony.media.ports import PortPairs, PortSource
@@ -91,9 +91,13 @@ class Engine:
             raise Busy(f"all {self.config.max_lanes} lanes are taken")
         return self._bank.open(host or self.config.host)
 
-    def sit(self, group: str) -> Seat:
-        """A seat in a mixing group, for a program of this process (``rooms``)."""
-        return self._bank.sit(group)
+    def sit(self, group: str, rate: int = RATE) -> Seat:
+        """A seat in a mixing group, for a program of this process (``rooms``).
+
+        Raises:
+            ValueError: a rate that is none of 8, 16, 24 and 48 kHz.
+        """
+        return self._bank.sit(group, rate)
 
     def rise(self, seat: Seat) -> None:
         """Give a seat back. Idempotent."""

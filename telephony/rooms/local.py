@@ -6,7 +6,7 @@ from typing import Protocol
 
 from telephony.base.errors import Busy, Conflict, MediaFailed
 from telephony.calls.ports import Media
-from telephony.media.config import MediaConfig
+from telephony.media.config import RATE, MediaConfig
 from telephony.media.contract import Guest
 from telephony.media.seats import Seat
 
@@ -14,7 +14,7 @@ from telephony.media.seats import Seat
 class Seating(Protocol):
     """Who makes seats: the media engine."""
 
-    def sit(self, group: str) -> Seat: ...
+    def sit(self, group: str, rate: int) -> Seat: ...
 
     def rise(self, seat: Seat) -> None: ...
 
@@ -44,17 +44,18 @@ class LocalRooms:
         self._rooms.setdefault(room, {})[identity] = media
         media.enter(room)
 
-    def sit(self, room: str, identity: str) -> Seat:
-        """A program of this process enters: 8 kHz frames to read and to write.
+    def sit(self, room: str, identity: str, rate: int = RATE) -> Seat:
+        """A program of this process enters: frames of 20 ms at ``rate`` to read and to write.
 
         Raises:
             Busy, Conflict: as for ``join``.
             MediaFailed: this directory has no seats.
+            ValueError: a rate that is none of 8, 16, 24 and 48 kHz.
         """
         if self._seating is None:
             raise MediaFailed("this room directory has no seats")
         self._admit(room, identity)
-        seat = self._seating.sit(room)
+        seat = self._seating.sit(room, rate)
         self._rooms.setdefault(room, {})[identity] = seat
         return seat
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from telephony.base.clock import Clock
 from telephony.base.errors import Busy, ConfigError
 from telephony.base.trace import Trace
-from telephony.media.config import MediaConfig
+from telephony.media.config import RATE, MediaConfig
 from telephony.media.contract import Part
 from telephony.media.engine import Engine
 from telephony.media.lane import Lane

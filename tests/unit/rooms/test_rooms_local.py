@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from telephony.audio import g711
+from telephony.audio.stream import LaneResampler
 from telephony.base.clock import ManualClock
 from telephony.base.errors import Busy, Conflict, MediaFailed
 from telephony.media.bank import Bank
@@ -144,6 +145,70 @@ def test_a_flush_drops_what_is_queued_and_tells_what_was_heard(bank: Bank) -> No
     assert (seat.queued, seat.flush()) == (0, 0)
     with pytest.raises(ValueError, match="160"):
         seat.write(np.zeros(80, np.int16))
+
+
+@pytest.mark.parametrize("rate", [16000, 24000, 48000])
+def test_a_seat_speaks_and_hears_at_its_rate(bank: Bank, rate: int) -> None:
+    rooms = LocalRooms(CONFIG, bank)
+    wide, narrow = rooms.sit("lobby", "agent", rate), rooms.sit("lobby", "tutor")
+    size, ticks = rate // 50, 25
+    assert wide.rate == rate
+    low, high = tone(440, 20 * ticks), tone(700, 20 * ticks, rate=rate)
+    # Over 4 kHz nothing may come back folded into what a telephone hears.
+    time = np.arange(size * ticks) / rate
+    hiss = np.rint(6000 * np.sin(2 * np.pi * min(5300, rate / 2 - 600) * time)).astype(np.int16)
+    for number in range(ticks):
+        assert narrow.write(low[number * 160 : number * 160 + 160])
+        assert wide.write((high + hiss)[number * size : number * size + size])
+        bank.tick(number * 0.02)
+    by_wide, by_narrow = drain(wide), np.concatenate(drain(narrow))
+    assert [frame.shape for frame in by_wide] == [(size,)] * ticks
+    up = np.concatenate(by_wide)
+    assert heard(up, 440, rate=rate).dbm0 == pytest.approx(heard(low, 440).dbm0, abs=0.5)
+    assert not heard(up, 700, rate=rate)
+    assert heard(by_narrow, 700).dbm0 == pytest.approx(heard(high, 700, rate=rate).dbm0, abs=0.5)
+    mirrored = 8000 - min(5300, rate / 2 - 600)
+    assert heard(by_narrow, mirrored).dbm0 < heard(by_narrow, 700).dbm0 - 50
+    assert wide.flush() == size * ticks
+    with pytest.raises(ValueError, match=str(size)):
+        wide.write(low[:160])
+
+
+def test_seats_of_many_rates_come_and_go_and_hear_the_same(bank: Bank) -> None:
+    rooms = LocalRooms(MediaConfig(max_room_members=40), bank)
+    source = rooms.sit("lobby", "source")
+    said = tone(600, 20 * 30)
+    steady = {rate: rooms.sit("lobby", f"steady-{rate}", rate) for rate in (8000, 16000, 24000)}
+    frames: dict[int, list[npt.NDArray[np.int16]]] = {rate: [] for rate in steady}
+    for number in range(30):
+        if number == 7:
+            guests = [rooms.sit("lobby", f"guest-{i}", (16000, 24000)[i % 2]) for i in range(12)]
+        if number == 15:
+            for i in range(12):
+                rooms.leave("lobby", f"guest-{i}")
+            assert not any(guest.open for guest in guests)
+            late, beside = rooms.sit("lobby", "late", 16000), rooms.sit("lobby", "beside")
+        assert source.write(said[number * 160 : number * 160 + 160])
+        bank.tick(number * 0.02)
+        for rate, seat in steady.items():
+            frames[rate] += drain(seat)
+    out = {rate: np.concatenate(found) for rate, found in frames.items()}
+    assert heard(out[8000], 600)
+    for rate in (16000, 24000):
+        alone = LaneResampler(8000, rate)
+        expected = np.concatenate([alone.process(frame) for frame in out[8000].reshape(-1, 160)])
+        assert np.array_equal(out[rate], expected)
+    # A place that was another's begins with silence, not with that one's history.
+    fresh = LaneResampler(8000, 16000)
+    assert np.array_equal(drain(late)[0], fresh.process(drain(beside)[0]))
+
+
+def test_a_rate_that_no_seat_has_is_refused(bank: Bank) -> None:
+    rooms = LocalRooms(CONFIG, bank)
+    with pytest.raises(ValueError, match="11025"):
+        rooms.sit("lobby", "agent", 11025)
+    assert rooms.members("lobby") == []
+    assert rooms.sit("lobby", "agent", 24000).open
 
 
 def test_frames_nobody_reads_make_room(bank: Bank) -> None:
