@@ -160,9 +160,18 @@ async def test_a_worker_that_dies_takes_its_own_calls_only(service: Service) -> 
         await events_of(service, session)
 
 
-async def test_workers_end_with_the_service_however_it_ends(tmp_path: Path) -> None:
+def ready(service: Service) -> list[str]:
+    """What keeps the service from taking a call."""
+    return list(service.api.call("GET", "/readyz")[1].get("problems", []))
+
+
+async def test_the_last_worker_is_missed_and_all_end_with_the_service(tmp_path: Path) -> None:
     service = Service(tmp_path, TOML.format(gateway=free_port()), PLANS)
     await asyncio.to_thread(service.start, TELEPHONY_MEDIA_WORKERS="1")
+    (pid,) = workers(service)
+    os.kill(pid, signal.SIGKILL)
+    eventually("a word of it", lambda: "no media worker is running" in ready(service) or None)
+    eventually("its successor", lambda: not ready(service) or None)
     (pid,) = workers(service)
     await asyncio.to_thread(service.kill)
     eventually("the worker's end", lambda: not Path(f"/proc/{pid}/cmdline").exists() or None)
