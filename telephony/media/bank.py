@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -37,6 +38,7 @@ from telephony.media.sounds import Sounds
 from telephony.media.sources import Sources
 from telephony.media.streams import NO_TYPE, Streams
 from telephony.media.terms import Terms
+from telephony.media.wide import Wide
 from telephony.media.wires import Wires
 from telephony.media.writer import Writer
 
@@ -46,6 +48,14 @@ CONTROL_EVERY = 5
 TIMEOUT_EVERY = 25
 MAX_REPORTS = 16
 """RTCP datagrams sent in one tick; more wait for the next."""
+
+
+class Part(Protocol):
+    """Arrays with a row a lane."""
+
+    def grow(self, capacity: int) -> None: ...
+
+    def clear(self, row: int) -> None: ...
 
 
 class Bank:
@@ -111,7 +121,8 @@ class Bank:
             self.sounds,
             self.keypads,
         )
-        self._parts = (
+        self._wide: Wide | None = None
+        self._parts: tuple[Part, ...] = (
             self.streams,
             self.sources,
             self.playout,
@@ -161,6 +172,7 @@ class Bank:
         streams.sends[row] = terms.can_send and terms.remote is not None
         self.mixer.hold(row, not streams.sends[row])
         streams.law[row] = terms.law
+        self._widen(row, terms.wide)
         streams.voice_type[row] = terms.payload_type
         streams.event_type[row] = (
             NO_TYPE if terms.dtmf_payload_type is None else terms.dtmf_payload_type
@@ -170,7 +182,7 @@ class Bank:
             self.detectors.watch(row, round(self.config.tone_seconds * 1000 / TICK_MS))
         if before is None:
             streams.report_due[row] = now + self.reports.interval() / 2
-        elif before.law != terms.law or before.remote != terms.remote or not hears:
+        elif before.codec != terms.codec or before.remote != terms.remote or not hears:
             # What is sent while we do not listen, or by whoever was there before, is no loss.
             self.playout.forget(row)
             self.sources.suspend(row)
@@ -283,6 +295,8 @@ class Bank:
             return
         self._intake.receive(self._tick, now)
         voice, heard = self.playout.take(count), self._heard[:count]
+        if self._wide is not None:
+            self._wide.hear(voice)
         self._hearing.follow(count, self._tick)
         self.seats.speak(voice)
         self._detect(voice, now)
@@ -360,6 +374,14 @@ class Bank:
         self.answers.listen(
             activity.level[:count], activity.voiced[:count], self.detectors.tones.pure[:count]
         )
+
+    def _widen(self, row: int, wide: bool) -> None:
+        if self._wide is None:
+            if not wide:
+                return
+            self._wide = self._outlet.wide = Wide(self._capacity, self.playout, self.mixer)
+            self._parts += (self._wide,)
+        self._wide.assign(row, wide)
 
     def _pressed(self, row: int, digit: str) -> None:
         self._later(partial(self._lanes[row].on_digit, digit, 0))

@@ -17,6 +17,7 @@ from telephony.media.digits import Keypads
 from telephony.media.playback import Playback
 from telephony.media.sounds import Sounds
 from telephony.media.streams import Streams
+from telephony.media.wide import Wide
 from telephony.media.wires import Wires
 from telephony.rtp.packet import HEADER_BYTES, write_headers
 
@@ -25,7 +26,7 @@ PACKET = HEADER_BYTES + FRAME
 
 class Outlet:
     """Sends for a bank. ``first_sent``: when each lane's first packet left; ``unsent``: packets of
-    keys that the kernel did not take."""
+    keys that the kernel did not take; ``wide``: the 16 kHz lanes, once there are any."""
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class Outlet:
     ) -> None:
         self.first_sent: dict[int, datetime] = {}
         self.unsent = 0
+        self.wide: Wide | None = None
         self._clock = clock
         self._wires = wires
         self._streams = streams
@@ -88,6 +90,8 @@ class Outlet:
             free[list(events)] = False
         rows, frames = self._playback.take(free)
         self._sounds.lay(self._mixer.plan(), rows, frames, heard, sounding)
+        if self.wide is not None:
+            self.wide.lay(heard, sounding)
         self._mixer.mix(voice, heard, sounding)
         if events:
             heard[list(events)] = 0
@@ -96,6 +100,8 @@ class Outlet:
         if changed.size:
             self._encode(changed, heard)
         loud[:] = sounding
+        if self.wide is not None:
+            self.wide.speak(voice, free, self._packets[:count, HEADER_BYTES:])
 
     def _encode(self, rows: Rows, heard: Samples) -> None:
         samples = heard if rows.size == heard.shape[0] else heard[rows]

@@ -11,6 +11,8 @@ Address = tuple[str, int]
 """Numeric host and port."""
 
 LAWS = {"PCMU": g711.ULAW, "PCMA": g711.ALAW}
+WIDE = "G722"
+"""The codec of the 16 kHz lanes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +41,18 @@ class Terms:
     patient: bool = False
 
     def __post_init__(self) -> None:
-        if self.codec not in LAWS:
+        if self.codec not in LAWS and not self.wide:
             raise MediaFailed(f"codec {self.codec!r} is not one that we speak")
 
     @property
+    def wide(self) -> bool:
+        """Whether the sound is at 16 kHz."""
+        return self.codec == WIDE
+
+    @property
     def law(self) -> int:
-        """Row of the G.711 tables."""
-        return LAWS[self.codec]
+        """Row of the G.711 tables; of a wide lane, whose row there nobody hears, any."""
+        return LAWS.get(self.codec, g711.ULAW)
 
     @property
     def rtcp_remote(self) -> Address | None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from telephony.audio import g711
+from telephony.audio import g711, g722
 from telephony.base.clock import ManualClock
 from telephony.media.bank import Bank
 from telephony.media.config import MediaConfig
@@ -20,6 +20,7 @@ from telephony.rtp.packet import Packet
 from telephony.testing.wires import MemoryWire, MemoryWires
 
 FAR = ("192.0.2.7", 4000)
+TYPES = {"PCMU": 0, "PCMA": 8, "G722": 9}
 
 
 class Rig:
@@ -41,7 +42,7 @@ class Rig:
         lane.start(
             remote=terms.pop("remote", FAR),  # type: ignore[arg-type]
             codec=codec,
-            payload_type=8 if codec == "PCMA" else 0,
+            payload_type=TYPES[codec],
             dtmf_payload_type=dtmf,
             **terms,  # type: ignore[arg-type]
         )
@@ -74,11 +75,12 @@ class Stream:
         self, ssrc: int = 77, sequence: int = 100, timestamp: int = 1000, codec: str = "PCMU"
     ) -> None:
         self.ssrc, self.sequence, self.timestamp, self.codec = ssrc, sequence, timestamp, codec
+        self._encoder = g722.Encoder(1)
 
     def packet(self, payload: bytes, kind: int | None = None, step: int | None = None) -> Packet:
         """The next packet; ``step`` in samples where it is not the payload's length."""
         if kind is None:
-            kind = 8 if self.codec == "PCMA" else 0
+            kind = TYPES[self.codec]
         made = Packet(kind, self.sequence, self.timestamp, self.ssrc, payload)
         self.sequence = (self.sequence + 1) % 65536
         self.timestamp = (self.timestamp + (len(payload) if step is None else step)) % (1 << 32)
@@ -86,8 +88,11 @@ class Stream:
 
     def packets(self, sound: npt.NDArray[np.int16], ptime: int = 20) -> list[Packet]:
         size = ptime * 8
-        law = g711.ALAW if self.codec == "PCMA" else g711.ULAW
-        codes = g711.encode(law, sound)
+        if self.codec == "G722":
+            frames = sound[: sound.size // 320 * 320].reshape(-1, 1, 320)
+            codes = np.concatenate([self._encoder.encode(frame)[0] for frame in frames])
+        else:
+            codes = g711.encode(g711.ALAW if self.codec == "PCMA" else g711.ULAW, sound)
         return [
             self.packet(codes[at : at + size].tobytes())
             for at in range(0, codes.size - size + 1, size)
@@ -98,6 +103,13 @@ def hear(packets: Sequence[Packet], law: int = g711.ULAW) -> npt.NDArray[np.int1
     """The sound in what a lane sent."""
     data = b"".join(p.payload for p in packets if p.payload_type in (0, 8))
     return g711.decode(law, np.frombuffer(data, np.uint8))
+
+
+def hear_wide(packets: Sequence[Packet]) -> npt.NDArray[np.int16]:
+    """The 16 kHz sound in what a G.722 lane sent from its beginning."""
+    decoder = g722.Decoder(1)
+    data = [np.frombuffer(p.payload, np.uint8)[None] for p in packets if p.payload_type == 9]
+    return np.concatenate([decoder.decode(octets)[0] for octets in data])
 
 
 @pytest.fixture
