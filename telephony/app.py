@@ -124,7 +124,7 @@ class App:
 
         synth = EspeakSynth()
         self._stack.push_async_callback(synth.close)
-        self.speech = Prompts(synth, settings.data_dir / "prompts")
+        self.speech = Prompts(synth, settings.data_dir / "prompts", hold_music=settings.hold_music)
 
         self.engine = self._media_engine()
         await self.engine.start()
@@ -341,6 +341,7 @@ def media_config(settings: Settings) -> MediaConfig:
         first_packet_seconds=settings.media_timeout.first,
         silence_seconds=settings.media_timeout.later,
         max_lanes=2 * settings.max_calls,
+        hold_music=settings.hold_music,
     )
 
 

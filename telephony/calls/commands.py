@@ -7,6 +7,7 @@ from datetime import datetime
 
 from telephony.calls.events import Event
 from telephony.calls.outcome import Outcome
+from telephony.calls.role import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class Prompt:
     """What to play: ``text`` to be spoken, or ``file`` (a WAV beside the dialplan), or ``tone``.
 
     ``fallback`` is a WAV for when the text cannot be spoken. ``tone`` names one of
-    ``beep``, ``ringback``, ``busy``.
+    ``beep``, ``ringback``, ``busy``, ``hold`` (music).
     """
 
     text: str = ""
@@ -143,6 +144,14 @@ class JoinRoom(LegCommand):
     """Enter a named room; ``RoomJoined`` comes back."""
 
     room: str
+    role: Role = Role.SPEAKER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mute(LegCommand):
+    """Whether a leg is heard in its room; ``LegMuted`` or ``LegUnmuted`` comes back."""
+
+    on: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from telephony.calls.events import Event, LegOffered, MediaQuality
 from telephony.calls.outcome import Cause, Outcome
 from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport
+from telephony.calls.role import Role
 
 Emit = Callable[[Event], None]
 """Given to a leg when the call takes it: facts go up through it, on the loop's thread."""
@@ -179,7 +180,7 @@ class Speech(Protocol):
         ...
 
     def tone(self, name: str) -> Sound:
-        """A call-progress tone: ``beep``, one cadence of ``ringback`` or ``busy``."""
+        """``beep``, one cadence of ``ringback`` or ``busy``, or a round of ``hold`` music."""
         ...
 
 
@@ -290,8 +291,8 @@ class Carrier(Protocol):
 class RoomDirectory(Protocol):
     """The rooms of this process."""
 
-    def join(self, room: str, identity: str, media: Media) -> None:
-        """A leg enters; the room is made where it is not."""
+    def join(self, room: str, identity: str, media: Media, role: Role = Role.SPEAKER) -> None:
+        """A leg enters, or takes another role; the room is made where it is not."""
         ...
 
     def leave(self, room: str, identity: str) -> None:

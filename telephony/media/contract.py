@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from telephony.calls.events import MediaQuality
 from telephony.calls.ports import Media
+from telephony.calls.role import Role
 from telephony.media.config import RATE, MediaConfig
 from telephony.media.seats import Seat
 from telephony.media.stats import TickStats
@@ -25,8 +26,8 @@ class Guest(Protocol):
     @property
     def closed(self) -> bool: ...
 
-    def enter(self, group: str) -> None:
-        """Hear everybody else of a group and be heard; leaves a bridge or another group."""
+    def enter(self, group: str, role: Role = Role.SPEAKER) -> None:
+        """Hear a group and be heard as the role has it; leaves a bridge or another group."""
         ...
 
     def leave_group(self, group: str) -> None:

@@ -7,10 +7,17 @@ lets it), ours makes way.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
+from telephony.audio import pcm, wav
 from telephony.audio.mix import Gains, limit, ramped
+from telephony.audio.music import hold_music
+from telephony.audio.resample import resample
+from telephony.base.errors import ConfigError
 from telephony.media.columns import Columns, Counts, Flags, Rows, Samples
+from telephony.media.config import FRAME, RATE, TICK_MS
 from telephony.media.desk import NOBODY
 from telephony.media.ducking import UNDER_SPEECH, approach
 
@@ -18,6 +25,24 @@ RESUME = 75
 """Ticks of silence from the holder after which ours plays: its music may have pauses."""
 GRACE = 15
 """Ticks from the beginning in which what the holder still sends is the end of what he said."""
+
+
+def load(path: Path | None) -> Samples:
+    """int16 (samples,) at 8 kHz of a WAV file, or the music of our own.
+
+    Raises:
+        ConfigError: it cannot be read, or is shorter than a frame.
+    """
+    if path is None:
+        return hold_music()
+    try:
+        found = wav.parse(path.read_bytes())
+    except (OSError, wav.WavError) as fault:
+        raise ConfigError(f"hold_music: {path}: {fault}", field="hold_music") from fault
+    music = resample(pcm.mono(found.samples), found.rate, RATE)
+    if music.size < FRAME:
+        raise ConfigError(f"hold_music: {path}: no {TICK_MS} ms of sound", field="hold_music")
+    return music
 
 
 class HoldMusic(Columns):
@@ -40,11 +65,10 @@ class HoldMusic(Columns):
     waited: Counts
     quiet: Counts
 
-    def __init__(self, capacity: int, music: Samples, frame: int) -> None:
-        """``music``: int16 (samples,), played round and round in frames of ``frame``."""
+    def __init__(self, capacity: int, music: Samples) -> None:
+        """``music``: int16 (samples,), a frame or more, played round and round."""
         super().__init__(capacity)
-        whole = max(1, music.size // frame)
-        self._frames = np.resize(music, (whole, frame))
+        self._frames = np.resize(music, (music.size // FRAME, FRAME))
         self._waiting = self._audible = NOBODY
 
     @property

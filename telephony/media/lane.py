@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from telephony.base.errors import MediaFailed
 from telephony.calls.events import MediaQuality
 from telephony.calls.ports import AnswerHeard, GreetingHeard, Media, Played, Recorded, Sound
+from telephony.calls.role import Role
 from telephony.media.terms import Address, Terms
 
 if TYPE_CHECKING:
@@ -206,10 +207,10 @@ class Lane:
 
     # -- rooms ----------------------------------------------------------------------------------
 
-    def enter(self, group: str) -> None:
-        """Hear everybody else of a mixing group and be heard; leaves a bridge or another group."""
+    def enter(self, group: str, role: Role = Role.SPEAKER) -> None:
+        """Hear a mixing group and be heard as the role has it; leaves a bridge or another group."""
         if self._closed is None:
-            self._bank.mixer.enter(self.row, group)
+            self._bank.mixer.enter(self.row, group, role)
 
     def leave_group(self, group: str) -> None:
         """Leave this mixing group; nothing where the lane is bridged or elsewhere by now."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from telephony.audio import pcm
-from telephony.audio.music import hold_music
-from telephony.calls.ports import Sound
+from pathlib import Path
+
 from telephony.media.activity import Activity
 from telephony.media.columns import Flags, Rows, Samples
-from telephony.media.config import FRAME
 from telephony.media.desk import Plan
 from telephony.media.ducking import Ducking
-from telephony.media.hold import HoldMusic
+from telephony.media.hold import HoldMusic, load
 
 SOUND_DBM0 = -50.0
 """What a holder sends and is louder is music of its own; under it lies the noise of a line."""
@@ -19,12 +17,15 @@ SOUND_DBM0 = -50.0
 class Sounds:
     """A row a lane, grown and cleared as the bank's other parts are."""
 
-    def __init__(self, capacity: int, activity: Activity, music: Sound | None) -> None:
-        """``activity``: who speaks, brought up to date before; ``music``: a loop at 8 kHz."""
+    def __init__(self, capacity: int, activity: Activity, music: Path | None) -> None:
+        """``activity``: who speaks, brought up to date before; ``music``: see ``hold.load``.
+
+        Raises:
+            ConfigError: the music cannot be played.
+        """
         self._activity = activity
         self._ducking = Ducking(capacity)
-        loop = hold_music() if music is None else pcm.from_bytes(music.pcm)
-        self._hold = HoldMusic(capacity, loop, FRAME)
+        self._hold = HoldMusic(capacity, load(music))
 
     def grow(self, capacity: int) -> None:
         self._ducking.grow(capacity)

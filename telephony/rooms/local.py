@@ -6,6 +6,7 @@ from typing import Protocol
 
 from telephony.base.errors import Busy, Conflict, MediaFailed
 from telephony.calls.ports import Media
+from telephony.calls.role import Role
 from telephony.media.config import RATE, MediaConfig
 from telephony.media.contract import Guest
 from telephony.media.seats import Seat
@@ -29,8 +30,10 @@ class LocalRooms:
         self._seating = seating
         self._rooms: dict[str, dict[str, Guest | Seat]] = {}
 
-    def join(self, room: str, identity: str, media: Media) -> None:
-        """A leg enters and hears everybody else; from a bridge or another room it goes.
+    def join(self, room: str, identity: str, media: Media, role: Role = Role.SPEAKER) -> None:
+        """A leg enters and hears as its role has it; from a bridge or another room it goes.
+
+        Who is in already takes the role.
 
         Raises:
             Busy: the room is full, or there are too many.
@@ -42,7 +45,7 @@ class LocalRooms:
         if self._rooms.get(room, {}).get(identity) is not media:
             self._admit(room, identity)
         self._rooms.setdefault(room, {})[identity] = media
-        media.enter(room)
+        media.enter(room, role)
 
     def sit(self, room: str, identity: str, rate: int = RATE) -> Seat:
         """A program of this process enters: frames of 20 ms at ``rate`` to read and to write.

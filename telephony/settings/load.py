@@ -71,7 +71,7 @@ def load(environ: Mapping[str, str] | None = None) -> Loaded:
     settings = settings.model_copy(
         update={
             name: Path(value).expanduser().resolve()
-            for name in ("data_dir", "dialplans")
+            for name in ("data_dir", "dialplans", "hold_music")
             if (value := getattr(settings, name)) is not None
         }
     )

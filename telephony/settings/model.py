@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("./var")
     database_url: Annotated[str, AfterValidator(check_database)] | None = None
     dialplans: Path | None = None
+    hold_music: Path | None = None
     default_dialplan: Name | None = None
     recording_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     livekit_url: Annotated[str, check_url("ws", "wss", "http", "https")] | None = None

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from telephony.audio import pcm, tones, wav
+from telephony.audio import music, pcm, tones, wav
 from telephony.audio.resample import resample
-from telephony.base.errors import MediaFailed
+from telephony.base.errors import ConfigError, MediaFailed
 from telephony.calls.ports import Sound
 from telephony.speech.cache import SoundCache
 
@@ -21,6 +21,7 @@ _TONES: dict[str, Callable[[], pcm.Samples]] = {
     "beep": tones.beep,
     "ringback": tones.ringback,
     "busy": tones.busy,
+    "hold": music.hold_music,
     "fallback": tones.fallback,
 }
 
@@ -42,11 +43,28 @@ class Prompts:
     """The ``Speech`` port: text through a synthesiser, files through the rate converter."""
 
     def __init__(
-        self, synth: SpeechSynth, cache_dir: Path | None = None, cache: SoundCache | None = None
+        self,
+        synth: SpeechSynth,
+        cache_dir: Path | None = None,
+        cache: SoundCache | None = None,
+        *,
+        hold_music: Path | None = None,
     ) -> None:
+        """``hold_music``: a WAV file for the tone ``hold``, else music of our own.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
         self._synth = synth
         self._cache = cache or SoundCache(cache_dir)
         self._making: dict[str, asyncio.Task[Sound]] = {}
+        self._hold_music: Sound | None = None
+        if hold_music is not None:
+            try:
+                self._hold_music = load_wav(hold_music)
+            except (OSError, wav.WavError) as fault:
+                said = f"hold_music: {hold_music}: {fault}"
+                raise ConfigError(said, field="hold_music") from fault
 
     async def render(self, text: str, voice: str = "", language: str = "") -> Sound:
         """Spoken text, 8 kHz mono.
@@ -84,13 +102,16 @@ class Prompts:
         return known
 
     def tone(self, name: str) -> Sound:
-        """``beep``, one cadence of ``ringback`` or ``busy``, or ``fallback`` for missing words.
+        """``beep``, one cadence of ``ringback`` or ``busy``, a round of ``hold`` music, or
+        ``fallback`` for missing words.
 
         Raises:
             MediaFailed: no such tone.
         """
         if name not in _TONES:
             raise MediaFailed(f"no tone {name!r}; there are {', '.join(_TONES)}")
+        if name == "hold" and self._hold_music is not None:
+            return self._hold_music
         key = _key(["tone", name])
         known = self._cache.recall(key)
         if known is None:

@@ -27,6 +27,7 @@ from telephony.calls.ports import (
     LegControl,
     Recorded,
 )
+from telephony.calls.role import Role
 from telephony.switchboard.playout import Playout
 from telephony.switchboard.transfers import Transfers
 
@@ -46,7 +47,7 @@ class Executor:
         self._session = session
         self._kit = session.kit
         self._playouts: dict[str, Playout] = {}
-        self._rooms: dict[str, str] = {}
+        self._rooms: dict[str, c.JoinRoom] = {}
         self._stop_reasons: dict[str, str] = {}
         self._messages = 0
         self._promises = 0
@@ -318,26 +319,39 @@ class Executor:
         leg = self.leg(order.leg)
         if leg is None or order.leg in self._rooms:
             return
-        # Rooms of two organizations never meet, whatever their dialplans call them.
-        room = f"{self._session.call.organization}/{order.room}"
         now = self._kit.clock.now()
         try:
-            self._kit.rooms.join(room, order.leg, leg.media)
+            self._kit.rooms.join(self._room(order.room), order.leg, leg.media, order.role)
         except TelephonyError as error:
             log.warning("a room could not be entered", call=self._session.call.id, error=str(error))
             self._session.emit(e.RoomLeft(at=now, leg=order.leg, room=order.room))
             return
-        self._rooms[order.leg] = order.room
+        self._rooms[order.leg] = order
         self._session.emit(e.RoomJoined(at=now, leg=order.leg, room=order.room))
 
     async def _leave_room(self, order: c.LeaveRoom) -> None:
         self._leave(order.leg)
 
     def _leave(self, leg: str) -> None:
-        room = self._rooms.pop(leg, None)
-        if room is not None:
-            self._kit.rooms.leave(f"{self._session.call.organization}/{room}", leg)
-            self._session.emit(e.RoomLeft(at=self._kit.clock.now(), leg=leg, room=room))
+        joined = self._rooms.pop(leg, None)
+        if joined is not None:
+            self._kit.rooms.leave(self._room(joined.room), leg)
+            now = self._kit.clock.now()
+            self._session.emit(e.RoomLeft(at=now, leg=leg, room=joined.room))
+
+    async def _mute(self, order: c.Mute) -> None:
+        leg, joined = self.leg(order.leg), self._rooms.get(order.leg)
+        if leg is None or joined is None:
+            return
+        # Who listens only is heard by nobody; muted and not, he hears the same.
+        role = Role.LISTENER if order.on else joined.role
+        self._kit.rooms.join(self._room(joined.room), order.leg, leg.media, role)
+        fact = e.LegMuted if order.on else e.LegUnmuted
+        self._session.emit(fact(at=self._kit.clock.now(), leg=order.leg))
+
+    def _room(self, name: str) -> str:
+        """Rooms of two organizations never meet, whatever their dialplans call them."""
+        return f"{self._session.call.organization}/{name}"
 
     # --- promises --------------------------------------------------------------------------
 
@@ -448,6 +462,7 @@ _TABLE: dict[type[c.Command], Callable[[Executor, Any], Awaitable[Outcome | None
     c.QueueCallback: Executor._queue_callback,
     c.JoinRoom: Executor._join_room,
     c.LeaveRoom: Executor._leave_room,
+    c.Mute: Executor._mute,
     c.SendDigits: Executor._send_digits,
     c.WatchAnswer: Executor._watch_answer,
     c.AwaitGreeting: Executor._await_greeting,

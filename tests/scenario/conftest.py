@@ -19,6 +19,7 @@ from telephony.calls.callback import Callback, CallbackStatus
 from telephony.calls.ports import Append, CallFilter, Media, Sound
 from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport
+from telephony.calls.role import Role
 from telephony.ivr.load import load
 from telephony.switchboard.journal import Journal, JournalConfig
 from telephony.switchboard.kit import Kit, SwitchboardConfig
@@ -112,9 +113,11 @@ class Voice:
 class Rooms:
     def __init__(self) -> None:
         self.inside: dict[str, set[str]] = {}
+        self.roles: dict[str, list[Role]] = {}
 
-    def join(self, room: str, identity: str, media: Media) -> None:
+    def join(self, room: str, identity: str, media: Media, role: Role = Role.SPEAKER) -> None:
         self.inside.setdefault(room, set()).add(identity)
+        self.roles.setdefault(identity, []).append(role)
 
     def leave(self, room: str, identity: str) -> None:
         self.inside[room].discard(identity)

@@ -16,6 +16,7 @@ from telephony.calls.outcome import Outcome
 from telephony.calls.ports import Media, Recorded, ReferResult
 from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport
+from telephony.calls.role import Role
 from telephony.switchboard.recover import recover
 from telephony.testing.carrier import FakeLeg
 from tests.scenario.conftest import World
@@ -172,7 +173,7 @@ nodes:
 """,
     )
 
-    def refuse(room: str, identity: str, media: Media) -> None:
+    def refuse(room: str, identity: str, media: Media, role: Role) -> None:
         raise Busy("the room is full")
 
     world.rooms.join = refuse  # type: ignore[method-assign]
@@ -390,3 +391,31 @@ async def test_one_call_that_cannot_be_closed_stops_no_other(
 
     assert await recover(left, world.clock, world.kit.ids, salvage) == 2
     assert [call.live for call in left.calls.values()] == [True, False]
+
+
+CONFERENCE = """
+name: meet
+start: first
+nodes:
+  first: {verb: answer, next: join}
+  join: {verb: join_room, room: den, role: coach, mute_key: "6"}
+"""
+
+
+async def test_a_key_mutes_a_member_and_unmutes_it_in_its_role(world: World) -> None:
+    world.plan("meet", CONFERENCE)
+    leg = world.carrier.offer("meet")
+    await world.settle()
+    for _ in range(3):
+        leg.presses("6")
+        await world.settle()
+    assert list(world.rooms.roles.values()) == [
+        [Role.COACH, Role.LISTENER, Role.COACH, Role.LISTENER]
+    ]
+    leg.leaves()
+    rows, _ = await over(world)
+    assert [row.event_type for row in rows if "mute" in row.event_type] == [
+        "call.mute",
+        "call.unmute",
+        "call.mute",
+    ]

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from telephony.calls import commands as c
 from telephony.calls import events as e
-from telephony.ivr.fields import Keys, Seconds, Target, Text, key
+from telephony.calls.role import Role
+from telephony.ivr.fields import Keys, OneOf, Seconds, Target, Text, key
 from telephony.ivr.model import Verb
 from telephony.ivr.run import Activity, Go, Move, Run
 
@@ -28,6 +29,13 @@ class JoinRoom(Verb):
         Text(template=True, maximum=64, pattern=ROOM, what="a room (letters, digits, - _ .)"),
         doc="The room's name; {{variable}} is filled in.",
     )
+    role: str = key(
+        OneOf(*Role),
+        Role.SPEAKER.value,
+        doc="speaker, agent (a speaker whom coaches whisper to), coach (heard by agents and coaches"
+        " only) or listener (heard by nobody).",
+    )
+    mute_key: str = key(Keys(), "", doc="Keys that mute, and unmute again; empty for none.")
     leave_key: str = key(Keys(), "", doc="Keys that leave the room; empty for none.")
     max_seconds: float = key(Seconds(1, STAY_SECONDS), STAY_SECONDS, doc="Longest stay.")
     next: str | None = key(Target(), None, doc="After leaving; without it the call ends.")
@@ -51,7 +59,8 @@ class Staying(Activity):
         self._node = node
         self._room = room
         self._inside = False
-        run.order(c.JoinRoom(leg=run.leg, room=room))
+        self._muted = False
+        run.order(c.JoinRoom(leg=run.leg, room=room, role=Role(node.role)))
 
     def step(self, run: Run, event: e.Event) -> Move | None:
         match event:
@@ -62,6 +71,9 @@ class Staying(Activity):
                 return Go(self._missed or self._node.next)
             case e.DigitPressed() if self._inside and event.digit in self._node.leave_key:
                 return self._leave(run, self._node.next)
+            case e.DigitPressed() if self._inside and event.digit in self._node.mute_key:
+                self._muted = not self._muted
+                run.order(c.Mute(leg=run.leg, on=self._muted))
         return None
 
     @property

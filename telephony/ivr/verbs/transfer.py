@@ -10,7 +10,7 @@ from telephony.calls import commands as c
 from telephony.calls import events as e
 from telephony.ivr.fields import PHONE_USER, Destination, Flag, Seconds, Target, key
 from telephony.ivr.model import Verb
-from telephony.ivr.run import Activity, Go, Move, Run
+from telephony.ivr.run import Activity, Go, Move, Playing, Run
 
 REFER_SECONDS = 60.0
 """What a REFER may take beyond the ringing before it counts as failed."""
@@ -27,6 +27,7 @@ class Transfer(Verb):
     refer: bool = key(
         Flag(), True, doc="Tell the far end to go there (REFER) before dialling ourselves."
     )
+    hold_music: bool = key(Flag(), True, doc="The caller hears music until it is decided.")
     ring_seconds: float | None = key(
         Seconds(1, 300), None, doc="How long it may ring; without it as the service says (30)."
     )
@@ -50,6 +51,8 @@ class Transferring(Activity):
         super().__init__(run.now + ring + REFER_SECONDS)
         self._node = node
         self._transfer = run.make("t")
+        tones = (c.Prompt(tone="hold"),) if node.hold_music else ()
+        self._waiting = Playing(run, tones, loop=True)
         run.order(
             c.Transfer(
                 leg=run.leg,
@@ -62,8 +65,10 @@ class Transferring(Activity):
 
     def step(self, run: Run, event: e.Event) -> Move | None:
         if isinstance(event, e.TransferFailed) and event.transfer == self._transfer:
+            self._waiting.stop(run)
             return Go(self._node.on_failed)
         return None
 
     def expire(self, run: Run) -> Move | None:
+        self._waiting.stop(run)
         return Go(self._node.on_failed)

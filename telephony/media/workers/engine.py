@@ -9,6 +9,7 @@ from dataclasses import replace
 from telephony.base.clock import Clock
 from telephony.base.errors import Busy, ConfigError
 from telephony.base.trace import Trace
+from telephony.calls.role import Role
 from telephony.media.config import RATE, MediaConfig
 from telephony.media.contract import Part
 from telephony.media.engine import Engine
@@ -33,8 +34,8 @@ class Home:
     def trunk(self) -> Lane:
         return self._engine.open(TRUNK_HOST)
 
-    def enter(self, lane: Lane, group: str) -> None:
-        lane.enter(group)
+    def enter(self, lane: Lane, group: str, role: Role = Role.SPEAKER) -> None:
+        lane.enter(group, role)
 
     def leave(self, lane: Lane, group: str) -> None:
         lane.leave_group(group)

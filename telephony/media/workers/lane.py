@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from telephony.base.errors import MediaFailed
 from telephony.calls.events import MediaQuality
 from telephony.calls.ports import AnswerHeard, GreetingHeard, Media, Played, Recorded, Sound
+from telephony.calls.role import Role
 from telephony.media.terms import Address, Terms
 from telephony.media.workers.reach import check_reach
 
@@ -135,9 +136,9 @@ class RemoteLane:
 
     # -- rooms ----------------------------------------------------------------------------------
 
-    def enter(self, group: str) -> None:
+    def enter(self, group: str, role: Role = Role.SPEAKER) -> None:
         if self._meetings is not None and not self._closed:
-            self._meetings.enter(self, group)
+            self._meetings.enter(self, group, role)
 
     def leave_group(self, group: str) -> None:
         if self._meetings is not None and not self._closed:

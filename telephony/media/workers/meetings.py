@@ -16,6 +16,7 @@ import structlog
 
 from telephony.base.errors import Busy, MediaFailed
 from telephony.calls.events import MediaQuality
+from telephony.calls.role import Role
 
 log = structlog.get_logger("telephony.media.meetings")
 
@@ -36,7 +37,7 @@ class Site(Protocol):
         """A lane on loopback that belongs to nobody's call. Raises Busy."""
         ...
 
-    def enter(self, lane: Any, group: str) -> None: ...
+    def enter(self, lane: Any, group: str, role: Role = Role.SPEAKER) -> None: ...
 
     def leave(self, lane: Any, group: str) -> None: ...
 
@@ -158,10 +159,10 @@ class Meetings:
         there.pair(two, trunk.ends[1])
         self._bridge_of[one], self._bridge_of[two] = (trunk, two), (trunk, one)
 
-    def enter(self, lane: Any, group: str) -> None:
-        """A lane joins a room. Raises Busy."""
+    def enter(self, lane: Any, group: str, role: Role = Role.SPEAKER) -> None:
+        """A lane joins a room, or takes another role in it. Raises Busy."""
         self.join(lane.worker, lane, group)
-        lane.worker.enter(lane, group)
+        lane.worker.enter(lane, group, role)
 
     def join(self, site: Any, member: Member, group: str) -> None:
         """Count a member in; the site itself lets it hear. Raises Busy."""

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 
 from telephony.calls.events import MediaQuality
 from telephony.calls.ports import AnswerHeard, GreetingHeard, Played, Recorded
+from telephony.calls.role import Role
 from telephony.media.config import MediaConfig
 from telephony.media.stats import TickStats
 from telephony.media.terms import Terms
@@ -76,7 +77,7 @@ LANE_ORDERS: dict[str, Fields] = {
     "watch_answer": {"done": Ref.ANSWER, "seconds": float},
     "await_greeting": {"done": Ref.GREETING, "seconds": float, "beep_only": bool},
     "bridge": {"other": Ref.LANE},
-    "enter": {"group": str},
+    "enter": {"group": str, "role": Role},
     "leave_group": {"group": str},
 }
 

@@ -20,6 +20,7 @@ from telephony.base.clock import Clock
 from telephony.base.errors import Busy
 from telephony.base.trace import Action, Trace
 from telephony.calls.ports import Played, Recorded, Sound
+from telephony.calls.role import Role
 from telephony.media.config import MediaConfig
 from telephony.media.salvage import salvage
 from telephony.media.stats import TickStats
@@ -319,8 +320,8 @@ class Worker:
     def trunk(self) -> RemoteLane:
         return self._house.lane(self, TRUNK_HOST, None)
 
-    def enter(self, lane: RemoteLane, group: str) -> None:
-        self.order(lane, "enter", {"group": group})
+    def enter(self, lane: RemoteLane, group: str, role: Role = Role.SPEAKER) -> None:
+        self.order(lane, "enter", {"group": group, "role": role})
 
     def leave(self, lane: RemoteLane, group: str) -> None:
         self.order(lane, "leave_group", {"group": group})

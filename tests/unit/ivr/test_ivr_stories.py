@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import telephony
+from telephony.base.errors import DialplanError
 from telephony.calls import commands as c
 from telephony.calls import events as e
 from telephony.calls.outcome import Cause, EndedBy, Outcome
+from telephony.calls.role import Role
 from telephony.calls.state import Direction
 from telephony.ivr.load import load, load_all
 from telephony.ivr.model import Dialplan
@@ -402,6 +404,17 @@ def test_transfer_ends_the_program_or_says_sorry() -> None:
     assert not silent.over
 
 
+def test_who_is_transferred_hears_music_until_it_is_decided() -> None:
+    story = Story(plan(TRANSFER)).begins()
+    (music,) = story.ordered(c.Play)
+    assert isinstance(music, c.Play)
+    assert (music.prompt.tone, music.loop) == ("hold", True)
+    story.transfer_ends(Cause.BUSY)
+    assert story.ordered(c.Stop)
+    quiet = TRANSFER.replace("on_failed", "hold_music: false, on_failed")
+    assert not Story(plan(quiet)).begins().ordered(c.Play)
+
+
 def test_a_leg_that_a_transfer_used_up_does_not_lend_its_name() -> None:
     story = Story(
         plan("  one: {verb: transfer, to: '1001', on_failed: two}\n  two: {verb: dial, to: '1002'}")
@@ -424,11 +437,23 @@ def test_a_room_is_joined_and_left_by_key() -> None:
     ).begins()
     (joined,) = story.ordered(c.JoinRoom)
     assert isinstance(joined, c.JoinRoom)
-    assert joined.room == "team-blue"
+    assert (joined.room, joined.role) == ("team-blue", Role.SPEAKER)
     assert not story.program.engaged
     story.wait(60).press("1*")
     assert story.ordered(c.LeaveRoom)
     assert story.now_playing == "bye"
+
+
+def test_a_key_mutes_and_unmutes() -> None:
+    join = "  one: {verb: join_room, room: den, role: agent, mute_key: '6', leave_key: '#'}"
+    story = Story(plan(join)).begins().press("616")
+    (joined,) = story.ordered(c.JoinRoom)
+    assert isinstance(joined, c.JoinRoom)
+    assert joined.role is Role.AGENT
+    muted = [order.on for order in story.ordered(c.Mute) if isinstance(order, c.Mute)]
+    assert muted == [True, False]
+    with pytest.raises(DialplanError, match="one of speaker, agent, coach, listener"):
+        plan(join.replace("agent", "boss"))
 
 
 def test_report_variables_are_noted_from_the_start_and_when_they_change() -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from telephony.audio import level
+from telephony.audio import level, wav
 from telephony.audio.music import hold_music
-from telephony.audio.pcm import to_bytes
 from telephony.base.errors import ConfigError
-from telephony.calls.ports import Sound
 from telephony.media.activity import Activity
 from telephony.media.bridge import Mixer
 from telephony.media.config import MediaConfig
 from telephony.media.ducking import UNDER_SPEECH
+from telephony.media.hold import load
 from telephony.media.sounds import Sounds
 from telephony.testing.audio import heard, tone
 
@@ -23,16 +24,15 @@ from .conftest import Rig, Stream, hear
 Samples = npt.NDArray[np.int16]
 LANES = 4
 PROMPT = np.full(160, 8000, np.int16)
-MUSIC = Sound(to_bytes(np.full(1600, 4000, np.int16)))
 
 
 class Scene:
     """Sounds with lanes whose activity the test writes down itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, music: Path) -> None:
         self.mixer = Mixer()
         self.activity = Activity(LANES)
-        self.sounds = Sounds(LANES, self.activity, MUSIC)
+        self.sounds = Sounds(LANES, self.activity, music)
         self.heard: list[Samples] = []
 
     def tick(self, count: int = 1, prompts: tuple[int, ...] = ()) -> Samples:
@@ -49,12 +49,22 @@ class Scene:
         return np.concatenate([frame[lane] for frame in self.heard]).astype(np.int16)
 
 
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(music_file(tmp_path, np.full(1600, 4000, np.int16)))
+
+
+def music_file(folder: Path, sound: Samples) -> Path:
+    path = folder / "music.wav"
+    path.write_bytes(wav.encode(sound, 8000))
+    return path
+
+
 def largest_step(sound: Samples) -> int:
     return int(np.abs(np.diff(sound.astype(int))).max())
 
 
-def test_a_prompt_goes_down_while_somebody_speaks_and_up_again() -> None:
-    scene = Scene()
+def test_a_prompt_goes_down_while_somebody_speaks_and_up_again(scene: Scene) -> None:
     scene.mixer.bridge(0, 1)
     scene.tick(2, (0,))
     assert (scene.heard[-1][0] == PROMPT).all()
@@ -75,8 +85,7 @@ def test_a_prompt_goes_down_while_somebody_speaks_and_up_again() -> None:
     assert largest_step(scene.row(0)) <= 8000 * 0.5 / 160 + 1
 
 
-def test_a_lane_alone_hears_its_prompt_bit_for_bit() -> None:
-    scene = Scene()
+def test_a_lane_alone_hears_its_prompt_bit_for_bit(scene: Scene) -> None:
     scene.mixer.bridge(0, 1)
     scene.activity.active[:] = True
     scene.tick(20, (2, 0))
@@ -84,8 +93,7 @@ def test_a_lane_alone_hears_its_prompt_bit_for_bit() -> None:
     assert not (scene.heard[-1][0] == PROMPT).all()
 
 
-def test_ones_own_voice_turns_nothing_down() -> None:
-    scene = Scene()
+def test_ones_own_voice_turns_nothing_down(scene: Scene) -> None:
     for row in range(3):
         scene.mixer.enter(row, "lobby")
     scene.activity.active[0] = True
@@ -94,8 +102,9 @@ def test_ones_own_voice_turns_nothing_down() -> None:
     assert scene.heard[-1][1, -1] < 2000
 
 
-def test_a_prompt_rises_when_the_company_leaves_and_the_next_begins_at_its_level() -> None:
-    scene = Scene()
+def test_a_prompt_rises_when_the_company_leaves_and_the_next_is_not_down(
+    scene: Scene,
+) -> None:
     scene.mixer.bridge(0, 1)
     scene.activity.active[1] = True
     scene.tick(20, (0,))
@@ -110,8 +119,7 @@ def test_a_prompt_rises_when_the_company_leaves_and_the_next_begins_at_its_level
     assert (scene.heard[-1][0] == PROMPT).all()
 
 
-def test_who_is_left_waiting_hears_music_that_comes_and_goes_softly() -> None:
-    scene = Scene()
+def test_who_is_left_waiting_hears_music_that_comes_and_goes_softly(scene: Scene) -> None:
     scene.mixer.bridge(0, 1)
     scene.mixer.hold(1, True)
     scene.tick(40)
@@ -123,8 +131,7 @@ def test_who_is_left_waiting_hears_music_that_comes_and_goes_softly() -> None:
     assert largest_step(scene.row(0)) <= 4000 * 0.5 / 160 + 1
 
 
-def test_music_makes_way_for_that_of_the_holder() -> None:
-    scene = Scene()
+def test_music_makes_way_for_that_of_the_holder(scene: Scene) -> None:
     scene.mixer.bridge(0, 1)
     scene.mixer.hold(1, True)
     scene.tick(40)
@@ -138,8 +145,7 @@ def test_music_makes_way_for_that_of_the_holder() -> None:
     assert scene.heard[-1][0, -1] > 3900
 
 
-def test_music_lies_under_a_prompt() -> None:
-    scene = Scene()
+def test_music_lies_under_a_prompt(scene: Scene) -> None:
     scene.mixer.bridge(0, 1)
     scene.mixer.hold(1, True)
     scene.tick(40)
@@ -147,8 +153,7 @@ def test_music_lies_under_a_prompt() -> None:
     assert scene.heard[-1][0, -1] == pytest.approx(8000 + 4000 * float(UNDER_SPEECH), abs=30)
 
 
-def test_a_row_given_back_waits_for_nobody() -> None:
-    scene = Scene()
+def test_a_row_given_back_waits_for_nobody(scene: Scene) -> None:
     scene.mixer.bridge(0, 1)
     scene.mixer.hold(1, True)
     scene.tick(40)
@@ -170,14 +175,17 @@ def test_the_music_is_a_loop_of_its_own() -> None:
     assert abs(int(music[0]) - int(music[-1])) <= inside
 
 
-def test_music_that_cannot_be_played_is_refused() -> None:
-    for wrong in (Sound(b"", 8000), Sound(b"\0" * 64000, 16000)):
-        with pytest.raises(ConfigError, match="hold music"):
-            MediaConfig(hold_music=wrong)
+def test_music_that_cannot_be_played_is_refused(tmp_path: Path) -> None:
+    short = music_file(tmp_path, np.zeros(159, np.int16))
+    rubbish = tmp_path / "rubbish.wav"
+    rubbish.write_bytes(b"RIFF")
+    for wrong in (short, rubbish, tmp_path / "nowhere.wav", tmp_path):
+        with pytest.raises(ConfigError, match="hold_music"):
+            load(wrong)
 
 
-def test_a_party_put_on_hold_by_the_other_leg_hears_music_until_it_is_back() -> None:
-    rig = Rig(MediaConfig(hold_music=Sound(tone(1300, 400, -15.0).tobytes())))
+def test_a_party_put_on_hold_by_the_other_leg_hears_music_until_it_is_back(tmp_path: Path) -> None:
+    rig = Rig(MediaConfig(hold_music=music_file(tmp_path, tone(1300, 400, -15.0))))
     first, second = rig.lane(), rig.lane()
     first.bridge(second)
     stream = Stream()

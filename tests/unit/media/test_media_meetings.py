@@ -9,6 +9,7 @@ import pytest
 
 from telephony.base.errors import Busy
 from telephony.calls.events import MediaQuality
+from telephony.calls.role import Role
 from telephony.media.workers.meetings import Meetings
 
 
@@ -67,7 +68,7 @@ class Spot:
         Spot.trunks.append(Leg(self))
         return Spot.trunks[-1]
 
-    def enter(self, lane: Leg, group: str) -> None:
+    def enter(self, lane: Leg, group: str, role: Role = Role.SPEAKER) -> None:
         self.groups[lane] = group
 
     def leave(self, lane: Leg, group: str) -> None:

@@ -12,6 +12,7 @@ from telephony.audio import g711
 from telephony.audio.stream import LaneResampler
 from telephony.base.clock import ManualClock
 from telephony.base.errors import Busy, Conflict, MediaFailed
+from telephony.calls.role import Role
 from telephony.media.bank import Bank
 from telephony.media.config import MediaConfig
 from telephony.media.seats import Seat
@@ -52,6 +53,20 @@ def test_members_hear_each_other_until_they_leave(bank: Bank) -> None:
     rooms.leave("lobby", "b")
     assert bank.mixer.group(a.row) == {c.row}
     assert bank.mixer.group(b.row) == frozenset()
+
+
+def test_a_coach_whispers_to_an_agent_until_it_takes_another_role(bank: Bank) -> None:
+    rooms = LocalRooms(CONFIG)
+    caller, agent, coach = (bank.open("127.0.0.1") for _ in range(3))
+    for lane, role in ((caller, Role.SPEAKER), (agent, Role.AGENT), (coach, Role.COACH)):
+        lane.start(remote=("192.0.2.7", 4000))
+        rooms.join("desk", role, lane, role)
+    assert bank.mixer.group(caller.row) == {agent.row}
+    assert bank.mixer.group(agent.row) == {caller.row, coach.row}
+    assert bank.mixer.group(coach.row) == {caller.row, agent.row}
+    rooms.join("desk", Role.COACH, coach, Role.SPEAKER)
+    assert bank.mixer.group(caller.row) == {agent.row, coach.row}
+    assert len(rooms.members("desk")) == 3
 
 
 def test_the_last_one_takes_the_room_with_it(bank: Bank) -> None:
