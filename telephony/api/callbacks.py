@@ -60,7 +60,15 @@ async def create(ask: Ask) -> web.StreamResponse:
 
 def routes() -> list[Route]:
     return [
-        Route("GET", "/v1/callbacks", find),
-        Route("POST", "/v1/callbacks", create),
-        Route("GET", "/v1/callbacks/{id}", get),
+        Route("GET", "/v1/callbacks", find, query=CallbackQuery, reply=CallbackList),
+        Route(
+            "POST",
+            "/v1/callbacks",
+            create,
+            body=CallbackCreate,
+            reply=CallbackRow,
+            status=201,
+            problems=(404, 409),
+        ),
+        Route("GET", "/v1/callbacks/{id}", get, reply=CallbackRow),
     ]

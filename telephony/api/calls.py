@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from aiohttp import web
 from pydantic import ValidationError
 
-from telephony.api.errors import json_reply
 from telephony.api.files import message_url, recording_file, sign_url
 from telephony.api.routes import Ask, Route
 from telephony.api.wire.base import render
 from telephony.api.wire.calls import (
     CallDetail,
+    EndReply,
     EventList,
     EventRow,
     RecordingUrl,
     ReportBody,
-    end_reply,
 )
 from telephony.base.errors import NotFound
 from telephony.calls.call import Call
@@ -102,14 +101,14 @@ async def end(ask: Ask) -> web.StreamResponse:
     result = await ask.deps.dialler.end(ask.organization, ask.params["id"])
     if result is None:
         raise NotFound("session not found", code=NO_SESSION)
-    return json_reply(end_reply(result))
+    return render(EndReply.of(result), without_null=True)
 
 
 def routes() -> list[Route]:
     return [
-        Route("GET", "/v1/calls/{id}", detail),
-        Route("GET", "/v1/calls/{id}/events", events),
-        Route("GET", "/v1/calls/{id}/report", report),
-        Route("GET", "/v1/calls/{id}/recording", recording),
-        Route("POST", "/v1/calls/{id}/end", end),
+        Route("GET", "/v1/calls/{id}", detail, reply=CallDetail),
+        Route("GET", "/v1/calls/{id}/events", events, reply=EventList),
+        Route("GET", "/v1/calls/{id}/report", report, reply=ReportBody),
+        Route("GET", "/v1/calls/{id}/recording", recording, reply=RecordingUrl),
+        Route("POST", "/v1/calls/{id}/end", end, reply=EndReply),
     ]

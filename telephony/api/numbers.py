@@ -10,10 +10,9 @@ from telephony.accounts.model import NumberDirection, PhoneNumber
 from telephony.accounts.routing import find_trunk, setup_status
 from telephony.api.body import read_object
 from telephony.api.checks import known_agent, known_dialplan, known_trunk
-from telephony.api.errors import json_reply
 from telephony.api.routes import Ask, Route
 from telephony.api.wire.base import parse, render, render_all
-from telephony.api.wire.numbers import NumberImport, NumberPatch, NumberRow
+from telephony.api.wire.numbers import NumberImport, NumberPatch, NumberRow, Released
 from telephony.base.errors import NotFound
 
 
@@ -77,14 +76,28 @@ async def remove(ask: Ask) -> web.StreamResponse:
     """DELETE /v1/phone-numbers/{id}: a JSON object is mandatory."""
     if not await ask.deps.numbers.remove(ask.organization, ask.params["id"]):
         raise NotFound("not found")
-    return json_reply({"released": True})
+    return render(Released())
 
 
 def routes() -> list[Route]:
     return [
-        Route("GET", "/v1/phone-numbers", every),
-        Route("POST", "/v1/phone-numbers/import", add),
-        Route("GET", "/v1/phone-numbers/{id}", get),
-        Route("PATCH", "/v1/phone-numbers/{id}", patch),
-        Route("DELETE", "/v1/phone-numbers/{id}", remove),
+        Route("GET", "/v1/phone-numbers", every, reply=NumberRow, many=True),
+        Route(
+            "POST",
+            "/v1/phone-numbers/import",
+            add,
+            body=NumberImport,
+            reply=NumberRow,
+            problems=(404, 409),
+        ),
+        Route("GET", "/v1/phone-numbers/{id}", get, reply=NumberRow),
+        Route(
+            "PATCH",
+            "/v1/phone-numbers/{id}",
+            patch,
+            body=NumberPatch,
+            reply=NumberRow,
+            problems=(409,),
+        ),
+        Route("DELETE", "/v1/phone-numbers/{id}", remove, reply=Released, problems=(409,)),
     ]

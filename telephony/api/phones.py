@@ -6,10 +6,9 @@ from aiohttp import web
 
 from telephony.accounts.model import Phone
 from telephony.api.body import read_object
-from telephony.api.errors import json_reply
 from telephony.api.routes import Ask, Route
 from telephony.api.wire.accounts import PhoneCreate, PhonePatch, PhoneRow
-from telephony.api.wire.base import parse, render, render_all
+from telephony.api.wire.base import Deleted, parse, render, render_all
 from telephony.base.errors import NotFound
 
 
@@ -51,14 +50,22 @@ async def remove(ask: Ask) -> web.StreamResponse:
     """DELETE /v1/phones/{id}."""
     if not await ask.deps.phones.remove(ask.organization, ask.params["id"]):
         raise NotFound("not found")
-    return json_reply({"deleted": True})
+    return render(Deleted())
 
 
 def routes() -> list[Route]:
     return [
-        Route("GET", "/v1/phones", every),
-        Route("POST", "/v1/phones", create),
-        Route("GET", "/v1/phones/{id}", get),
-        Route("PATCH", "/v1/phones/{id}", patch),
-        Route("DELETE", "/v1/phones/{id}", remove),
+        Route("GET", "/v1/phones", every, reply=PhoneRow, many=True),
+        Route(
+            "POST",
+            "/v1/phones",
+            create,
+            body=PhoneCreate,
+            reply=PhoneRow,
+            status=201,
+            problems=(409,),
+        ),
+        Route("GET", "/v1/phones/{id}", get, reply=PhoneRow),
+        Route("PATCH", "/v1/phones/{id}", patch, body=PhonePatch, reply=PhoneRow, problems=(409,)),
+        Route("DELETE", "/v1/phones/{id}", remove, reply=Deleted, problems=(409,)),
     ]

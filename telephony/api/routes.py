@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from telephony.accounts.model import Scope
 from telephony.api.deps import Deps
@@ -59,12 +60,23 @@ Handler = Callable[[Ask], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``path`` as in the contract, ids in braces. ``public``: no key is asked for."""
+    """``path`` as in the contract, ids in braces. ``public``: no key is asked for.
+
+    The rest is what the OpenAPI document says of it: the shapes of the ``query``, the ``body`` and
+    the ``reply`` (``many``: a bare array of them), the ``status`` of success, and ``problems``:
+    failures beside those that every route can have.
+    """
 
     method: str
     path: str
     handler: Handler
     public: bool = False
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    reply: type[BaseModel] | None = None
+    many: bool = False
+    status: int = 200
+    problems: tuple[int, ...] = ()
 
     @property
     def scope(self) -> Scope:

@@ -23,6 +23,7 @@ from telephony.api import (
     health,
     later,
     numbers,
+    openapi,
     organization,
     phones,
     sessions,
@@ -71,7 +72,8 @@ def routes() -> list[Route]:
         health,
         files,
     )
-    return [*(row for noun in nouns for row in noun.routes()), *later.routes()]
+    rows = [*(row for noun in nouns for row in noun.routes()), *later.routes()]
+    return [*rows, *openapi.routes(lambda: rows)]
 
 
 def build(deps: Deps, more: Iterable[Route] = ()) -> web.Application:

@@ -69,9 +69,16 @@ async def recording(ask: Ask) -> web.StreamResponse:
 
 def routes() -> list[Route]:
     return [
-        Route("POST", "/v1/sessions/phone", dial),
-        Route("GET", "/v1/sessions", page),
-        Route("GET", "/v1/sessions/{id}", detail),
-        Route("GET", "/v1/sessions/{id}/transcript", transcript),
-        Route("GET", "/v1/sessions/{id}/recording", recording),
+        Route(
+            "POST",
+            "/v1/sessions/phone",
+            dial,
+            body=DialBody,
+            reply=DialReply,
+            problems=(404, 409),
+        ),
+        Route("GET", "/v1/sessions", page, query=SessionQuery, reply=SessionPage),
+        Route("GET", "/v1/sessions/{id}", detail, reply=SessionDetail),
+        Route("GET", "/v1/sessions/{id}/transcript", transcript, reply=SessionTranscript),
+        Route("GET", "/v1/sessions/{id}/recording", recording, status=302),
     ]

@@ -6,10 +6,9 @@ from aiohttp import web
 
 from telephony.accounts.model import Trunk
 from telephony.api.body import read_object
-from telephony.api.errors import json_reply
 from telephony.api.routes import Ask, Route
 from telephony.api.wire.accounts import TrunkCreate, TrunkPatch, TrunkRow
-from telephony.api.wire.base import parse, render, render_all
+from telephony.api.wire.base import Deleted, parse, render, render_all
 from telephony.base.errors import NotFound
 
 
@@ -51,14 +50,22 @@ async def remove(ask: Ask) -> web.StreamResponse:
     """DELETE /v1/trunks/{id}."""
     if not await ask.deps.trunks.remove(ask.organization, ask.params["id"]):
         raise NotFound("not found")
-    return json_reply({"deleted": True})
+    return render(Deleted())
 
 
 def routes() -> list[Route]:
     return [
-        Route("GET", "/v1/trunks", every),
-        Route("POST", "/v1/trunks", create),
-        Route("GET", "/v1/trunks/{id}", get),
-        Route("PATCH", "/v1/trunks/{id}", patch),
-        Route("DELETE", "/v1/trunks/{id}", remove),
+        Route("GET", "/v1/trunks", every, reply=TrunkRow, many=True),
+        Route(
+            "POST",
+            "/v1/trunks",
+            create,
+            body=TrunkCreate,
+            reply=TrunkRow,
+            status=201,
+            problems=(409,),
+        ),
+        Route("GET", "/v1/trunks/{id}", get, reply=TrunkRow),
+        Route("PATCH", "/v1/trunks/{id}", patch, body=TrunkPatch, reply=TrunkRow, problems=(409,)),
+        Route("DELETE", "/v1/trunks/{id}", remove, reply=Deleted, problems=(409,)),
     ]

@@ -48,6 +48,12 @@ class Snake(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
 
+class Deleted(Camel):
+    """What every delete but a number's answers: JSON is mandatory."""
+
+    deleted: bool = True
+
+
 def _integral(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -135,10 +141,10 @@ def invalid(error: ValidationError) -> Invalid:
     return Invalid(issues)
 
 
-def render(shape: BaseModel, status: int = 200) -> web.Response:
-    """A reply from its shape."""
+def render(shape: BaseModel, status: int = 200, *, without_null: bool = False) -> web.Response:
+    """A reply from its shape. ``without_null`` leaves out what has no value."""
     return web.Response(
-        body=shape.model_dump_json(by_alias=True).encode(),
+        body=shape.model_dump_json(by_alias=True, exclude_none=without_null).encode(),
         status=status,
         content_type="application/json",
         charset="utf-8",

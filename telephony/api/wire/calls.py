@@ -273,9 +273,13 @@ class RecordingUrl(Snake):
     url: str
 
 
-def end_reply(result: EndResult) -> dict[str, Any]:
-    """``ended_at`` stands only in the second form."""
-    body: dict[str, Any] = {"ok": True, "status": result.status}
-    if result.ended_at is not None:
-        body["ended_at"] = iso(result.ended_at)
-    return body
+class EndReply(Snake):
+    """``ended_at`` stands only where the call was over already."""
+
+    ok: bool = True
+    status: Literal["ending", "already_ended"]
+    ended_at: str | None = None
+
+    @classmethod
+    def of(cls, result: EndResult) -> EndReply:
+        return cls.model_validate({"status": result.status, "ended_at": stamp(result.ended_at)})

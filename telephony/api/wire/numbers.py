@@ -100,6 +100,12 @@ class NumberPatch(Body):
         )
 
 
+class Released(Camel):
+    """A number was given back."""
+
+    released: bool = True
+
+
 class Setup(Camel):
     status: str
     inbound_ready: bool
