@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 
 from bench.harness import Rows, arguments
-from telephony.testing.greetings import Greeting, corpus
+from telephony.testing.greetings import SEED, Greeting, corpus
 from telephony.testing.screening import Screened, screen
 
 VERDICTS = ("human", "machine", "unknown")
@@ -60,10 +60,13 @@ def count(rows: Rows, case: str, subject: str, said: Sequence[tuple[bool, str]])
 
 
 def main() -> None:
-    a = arguments(__doc__ or "").parse_args()
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--seeds", type=int, default=1, help="noises, levels and pauses anew")
+    a = parser.parse_args()
     rows = Rows("amd")
+    made = [one for seed in range(a.seeds) for one in corpus(SEED + seed)]
     for name, greetings in (
-        (name, [one for one in corpus() if one.final == (name == SETS[1])]) for name in SETS
+        (name, [one for one in made if one.final == (name == SETS[1])]) for name in SETS
     ):
         people = sum(one.human for one in greetings)
         case = f"{name}: {people} people, {len(greetings) - people} machines"

@@ -37,7 +37,7 @@ def ticks(seconds: float) -> int:
 QUIETEST, NOISIEST = -70.0, -30.0
 """Between these levels (dBm0) the background is looked for."""
 ABOVE_NOISE = 9.0
-BELOW_LOUDEST = 18.0
+BELOW_LOUDEST = 13.0
 """dB. The foreground is so far above the background and not farther below the loudest so far."""
 FAINTEST = -50.0
 FALL, RISE = 0.3, 0.04
@@ -49,7 +49,7 @@ NEW, ON, OFF = 0.3, 0.5, 0.2
 voice, and one stop consonant no pause."""
 
 # When it is decided. Voice is counted without its pauses.
-WAITS = ticks(0.9)
+WAITS = ticks(1.0)
 """Silence after which somebody waits for us to speak. Machines pause for 0.3 to 0.8 s."""
 LEAST = ticks(0.18)
 """Voice in all, below which it was a knock or a breath."""
@@ -57,8 +57,10 @@ SHORT = ticks(2.1)
 """A person's greeting has at most so much voice."""
 LONG = ticks(3.3)
 """Who says so much does not wait for us, whatever follows."""
-DECIDE = ticks(3.8)
-"""After the first voice, which in noise is up to 150 ms old when it is taken for one."""
+SPAN = ticks(3.3)
+"""Who has not waited from the first voice to one so long after it is a machine, too."""
+DECIDE = ticks(3.7)
+"""After the first voice, which in noise is up to 250 ms old when it is taken for one."""
 
 # When a greeting is over.
 BEEP_OVER = ticks(0.3)
@@ -216,7 +218,8 @@ class Answers(Columns):
         self.voiced[rows[knock]] = 0
         late = begun & (age - first >= DECIDE)
         talked = (waiting | late) & ~knock
-        long = (voiced >= LONG) | (talked & (voiced > SHORT))
+        length = np.where(waiting, 0, self.last[rows] - first)
+        long = (voiced >= LONG) | (talked & ((voiced > SHORT) | (length >= SPAN)))
         due = beep | talked | long | (age >= self.limit[rows])
         if not due.any():
             return
