@@ -20,10 +20,10 @@ from collections.abc import Callable, Coroutine
 from statistics import median
 from typing import Any
 
-# Before numpy is imported. A kernel that the environment pins would be measured for the machine's.
+# Before numpy is imported. Kernels that the environment pins are not what the processor can do.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 if "--pinned" not in sys.argv:
-    os.environ.pop("OPENBLAS_CORETYPE", None)
+    os.environ["SET_ASIDE"] = os.environ.pop("OPENBLAS_CORETYPE", "")
 
 import numpy as np
 import numpy.typing as npt
@@ -383,6 +383,8 @@ def main() -> None:
         "--pinned", action="store_true", help="leave OPENBLAS_CORETYPE as the environment has it"
     )
     a = parser.parse_args()
+    if os.environ.get("SET_ASIDE"):
+        print(f"OPENBLAS_CORETYPE={os.environ['SET_ASIDE']} is set aside; --pinned keeps it")
     rows = Rows("transcode")
     pairs = [*((NARROW, wide) for wide in WIDE), *((wide, NARROW) for wide in WIDE)]
     for rate, new_rate in pairs:
