@@ -31,6 +31,7 @@ from bench.harness import (
     steady,
     timed,
     times,
+    waited_seconds,
 )
 from bench.sounds import voices
 
@@ -79,8 +80,9 @@ def measure(rows: Rows, calls: int, codec: str, seconds: float) -> None:
             bridged=1,
         )
         await_up(legs)
-        before = service.metrics()
+        before, waited = service.metrics(), waited_seconds(pid)
         used = steady(pid, seconds)
+        waited = (waited_seconds(pid) - waited) / seconds * 100
         after = service.metrics()
         _, loaded = memory_mb(pid)
         found = figures(legs)
@@ -91,6 +93,7 @@ def measure(rows: Rows, calls: int, codec: str, seconds: float) -> None:
         return
     told(rows, case, who, calls, used, found)
     rows.add(case, who, (loaded - idle) * 1024 / calls, "KiB a call")
+    rows.add(case, who, waited, "% of the time its core was another's")
     ticks = max(1.0, delta["telephony_media_ticks_total"])
     rows.add(case, who, delta["telephony_media_late_ticks_total"] / ticks * 100, "% late ticks")
     late = histogram_share(delta, "telephony_media_tick_seconds", 0.99) * 1000

@@ -43,7 +43,7 @@ call_max_calls 1000
 audio_player aubridge,nobody
 audio_source {source}
 audio_alert aubridge,nobody
-rtp_ports 30000-34000
+rtp_ports 20000-29999
 jitter_buffer_delay 2-10
 net_interface 127.0.0.1
 module_path {modules}
@@ -181,7 +181,7 @@ def rtpengine(core: set[int]) -> Iterator[tuple[int, int]]:
     port = free_port()
     command = ["rtpengine", "--table=-1", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{port}"]
     command += ["--foreground", "--log-stderr", "--log-level=3", "--num-threads=1"]
-    command += ["--port-min=35000", "--port-max=49999", "--no-log-timestamps"]
+    command += ["--port-min=10000", "--port-max=29999", "--no-log-timestamps"]
     with started(core, command) as process:
         engine = Engine(port)
         deadline = time.monotonic() + 10

@@ -16,6 +16,7 @@ class Target:
     Attributes:
         peer: with it the limit is on ours over the peer's figure, without on ours.
         most: ``limit`` is a maximum; else a minimum.
+        minus: of ours minus the peer's, for what is a logarithm already.
     """
 
     bench: str
@@ -24,11 +25,13 @@ class Target:
     limit: float
     peer: str = ""
     most: bool = True
+    minus: bool = False
 
     def __str__(self) -> str:
         sign = "≤" if self.most else "≥"
-        against = f" × {self.peer}" if self.peer else ""
-        return f"{self.unit}: {sign} {self.limit:g}{against}"
+        if self.minus:
+            return f"{self.unit}: {sign} {self.peer} + {self.limit:g}"
+        return f"{self.unit}: {sign} {self.limit:.3g}{f' × {self.peer}' if self.peer else ''}"
 
     def reached(self, rows: Iterable[Row]) -> tuple[float, bool] | None:
         """The figure and whether it is good enough; nothing where it was not measured."""
@@ -42,16 +45,35 @@ class Target:
             return None
         if self.peer:
             other = figures.get(self.peer)
-            if not other:
+            if other is None or not (other or self.minus):
                 return None
-            figure /= other
+            figure = figure - other if self.minus else figure / other
         return figure, figure <= self.limit if self.most else figure >= self.limit
 
 
 CORE = "% of a core a call"
+SOUND = "dB down at least"
+UP = tuple(f"µ-law 8 kHz to PCM {rate} kHz" for rate in (16, 24))
+DOWN = tuple(f"PCM {rate} kHz to µ-law 8 kHz" for rate in (16, 24))
 RTPENGINE = "rtpengine, user space"
 TARGETS = (
-    Target("parse", "INVITE with SDP, 935 bytes", "us a message", 50),
+    *(
+        Target("transcode", f"{way}, {lanes} lanes", "ns a sample", 1 / times, peer)
+        for ways, audioop, soxr in ((UP, 3, 6), (DOWN, 2.5, 5))
+        for way in ways
+        for peer, times in (("audioop", audioop), ("soxr", soxr))
+        for lanes in ("256", "1,000")
+    ),
+    *(Target("transcode", f"{way}, 1 lane", "ns a sample", 1.5, "soxr") for way in (*UP, *DOWN)),
+    *(
+        Target("transcode", f"sound, {way}", f"{SOUND}, {what}", 30, "audioop", False, True)
+        for way, what in (
+            ("8 to 16 kHz", "images"),
+            ("8 to 24 kHz", "images"),
+            ("16 to 8 kHz", "aliases"),
+            ("24 to 8 kHz", "aliases"),
+        )
+    ),
     *(
         Target("tick", f"{lanes} lanes", "% of a core a lane", 2, "bare epoll echo")
         for lanes in (100, 500, 1000, 1500)
@@ -72,6 +94,7 @@ TARGETS = (
         for codec in ("PCMU", "PCMA", "G722")
         for calls in (50, 500)
     ),
+    Target("parse", "INVITE with SDP, 935 bytes", "us a message", 50),
     Target("setup", "200 calls/s", "failed or cut off", 0),
     Target("setup", "200 calls/s", "retransmissions, both ways", 0),
     Target("setup", "200 calls/s", "reports missing", 0),

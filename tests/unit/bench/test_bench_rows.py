@@ -89,6 +89,10 @@ def test_the_kept_ratios_are_of_benchmarks_that_are_compared() -> None:
         (Target("calls", "10 calls", CORE, 0.05, most=False), (0.06, True)),
         (Target("calls", "10 calls", CORE, 2, "bare echo, C"), (2.0, True)),
         (Target("calls", "10 calls", CORE, 2, "nobody"), None),
+        (
+            Target("calls", "10 calls", CORE, 0, "bare echo, C", most=False, minus=True),
+            (0.03, True),
+        ),
         (Target("calls", "11 calls", CORE, 2), None),
     ],
 )
