@@ -358,6 +358,7 @@ def trunk_config(settings: Settings, secret: str) -> TrunkConfig:
         port=settings.sip_port,
         external_address=settings.external_address or "",
         accept_strangers=settings.accept_strangers,
+        codecs=settings.codecs,
         secret=make_pepper(secret),
     )
 

@@ -10,7 +10,7 @@ from telephony.sdp.model import Attribute, Media, SessionDescription
 STATIC = {"0": "PCMU", "3": "GSM", "8": "PCMA", "9": "G722", "18": "G729"}
 """Payload types that need no rtpmap (RFC 3551 §6), all of 8000 Hz and one channel."""
 
-_COMMON = {f"{name}/8000": (name, 8000) for name in ("PCMU", "PCMA", "TELEPHONE-EVENT")}
+_COMMON = {f"{name}/8000": (name, 8000) for name in ("PCMU", "PCMA", "G722", "TELEPHONE-EVENT")}
 
 PTIMES = (10, 20, 30, 40, 60)
 """Packet times in ms that we send."""

@@ -42,7 +42,12 @@ class Exchange:
 
     def offer(self, direction: Direction | None = None) -> bytes:
         """Our offer, the first or a further one; it counts once it is accepted."""
-        wished = replace(self.local, direction=direction or self.local.direction)
+        codecs = self.local.codecs
+        if self.current is not None:
+            # A call that is put on hold is not to change its sound by it.
+            stands = self.current.codec
+            codecs = (stands, *(codec for codec in codecs if codec != stands))
+        wished = replace(self.local, codecs=codecs, direction=direction or self.local.direction)
         rejected = tuple(s for i, s in enumerate(self._sections) if i != self._index)
         body = offer(wished, rejected, self._index)
         if self._sent is not None and body != self._sent:

@@ -1,4 +1,4 @@
-"""One audio stream agreed by offer and answer (RFC 3264): PCMU, PCMA and telephone-event.
+"""One audio stream agreed by offer and answer (RFC 3264): PCMU, PCMA, G722 and telephone-event.
 
 Everything is plain RTP/AVP on a pair of ports; RTCP is never multiplexed, because its port is
 negotiated apart. ``exchange.Exchange`` keeps the state that a whole dialog needs.
@@ -17,7 +17,11 @@ CLOCK = 8000
 DTMF = "TELEPHONE-EVENT"
 OUR_DTMF_TYPE = 101
 """What our offers use: many gateways expect 101 although any dynamic type would do."""
-OUR_TYPES = {"PCMU": 0, "PCMA": 8}
+OUR_TYPES = {"PCMU": 0, "PCMA": 8, "G722": 9}
+"""What we speak and can offer. G722 is 16 kHz sound with a clock of 8000, by an old mistake that
+RFC 3551 §4.5.2 made the rule."""
+CODECS = ("PCMU", "PCMA", "G722")
+"""The order of our offers where nobody set another: what every peer takes comes first."""
 
 
 class NotAcceptable(MediaFailed):
@@ -44,7 +48,7 @@ class LocalMedia:
     version: int = 1
     rtcp_port: int | None = None
     """None: ``port + 1``."""
-    codecs: tuple[str, ...] = ("PCMU", "PCMA")
+    codecs: tuple[str, ...] = CODECS
     """What we take, in the order we offer it."""
     dtmf: bool = True
     ptime: int = 20
@@ -63,7 +67,7 @@ class Negotiated:
     """What was agreed. Types and addresses are the far end's, to be used when sending."""
 
     codec: str
-    """PCMU or PCMA: what we send."""
+    """Of ``OUR_TYPES``: what we send."""
     payload_type: int
     dtmf_payload_type: int | None
     ptime: int
@@ -78,7 +82,7 @@ class Negotiated:
     held: bool
     """The far end holds us: it does not want to hear."""
     receive: tuple[tuple[int, str], ...]
-    """(payload type, PCMU or PCMA) that may come in."""
+    """(payload type, codec) that may come in."""
     receive_dtmf: int | None
     """Payload type of events coming in; differs from ``dtmf_payload_type`` with some gateways."""
     clock: int = CLOCK

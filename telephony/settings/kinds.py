@@ -64,6 +64,17 @@ def read_timeout(value: Any) -> Any:
     return MediaTimeout(numbers[0], numbers[-1])
 
 
+def read_codecs(value: Any) -> Any:
+    """Names in the order of preference, in any case of letters, each once."""
+    parts = by_commas(value)
+    if isinstance(parts, (list, tuple)) and all(isinstance(part, str) for part in parts):
+        names = [part.upper().replace(".", "") for part in parts]
+        if len(set(names)) < len(names):
+            raise ValueError("names a codec twice")
+        return names
+    return parts
+
+
 def read_network(value: Any) -> Any:
     """An address is a network of one."""
     if isinstance(value, str):
@@ -114,5 +125,11 @@ Networks = Annotated[
     tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(read_network)], ...],
     NoDecode,
     BeforeValidator(by_commas),
+]
+Codecs = Annotated[
+    tuple[Literal["PCMU", "PCMA", "G722"], ...],
+    Field(min_length=1),
+    NoDecode,
+    BeforeValidator(read_codecs),
 ]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(by_commas)]

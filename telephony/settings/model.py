@@ -18,6 +18,7 @@ from pydantic_settings import (
 
 from telephony.accounts.model import Phone, PhoneNumber, Trunk
 from telephony.settings.kinds import (
+    Codecs,
     Host,
     MediaTimeout,
     Name,
@@ -61,6 +62,7 @@ class Settings(BaseSettings):
     max_calls: Annotated[int, Field(ge=1, le=100_000)] = 1000
     calls_per_second: Annotated[float, Field(gt=0, le=10_000)] = 200.0
     drain_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+    codecs: Codecs = ("PCMU", "PCMA", "G722")
     media_timeout: Annotated[MediaTimeout, NoDecode, BeforeValidator(read_timeout)] = MediaTimeout(
         30.0, 15.0
     )

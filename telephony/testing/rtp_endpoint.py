@@ -1,5 +1,8 @@
 """One call's sound in plain asyncio: a socket, 50 frames a second out, everything in kept.
 
+G.722 is 16 kHz, with a clock and as many octets as the others: what is played and heard then is
+320 samples a frame.
+
 It shares the codecs and the packet format with the service and nothing of its engine, so that
 what a test hears was really on the wire.
 """
@@ -15,19 +18,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from telephony.audio import g711
+from telephony.audio import g711, g722
 from telephony.rtp.packet import Packet, is_rtcp
 from telephony.rtp.telephone_event import EventPacket, Key, Receiver, plan
 
 Samples = npt.NDArray[np.int16]
 
 FRAME = 160
-"""Samples of 20 ms at 8 kHz."""
+"""Steps of the clock in 20 ms."""
 TICK = 0.02
 MAX_FRAMES = 90_000
 """Half an hour of what is heard."""
 LAWS = {"PCMU": (g711.ulaw_encode, g711.ulaw_decode), "PCMA": (g711.alaw_encode, g711.alaw_decode)}
-TYPES = {0: "PCMU", 8: "PCMA"}
+TYPES = {0: "PCMU", 8: "PCMA", 9: "G722"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class RtpEndpoint:
         self._pressing: deque[tuple[EventPacket, int]] = deque()
         self._pressed: asyncio.Future[None] | None = None
         self._keys = Receiver()
+        self._encoder, self._decoder = g722.Encoder(1), g722.Decoder(1)
         self._started = False
         self._closed = False
         self.host, self.port = "", 0
@@ -130,7 +134,7 @@ class RtpEndpoint:
     # -- out --------------------------------------------------------------------------------------
 
     def play(self, samples: Samples) -> asyncio.Future[None]:
-        """Queue 8 kHz mono samples; the future is done when they have left."""
+        """Queue mono samples at ``rate``; the future is done when they have left."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._playing.append((np.asarray(samples, np.int16), done))
         return done
@@ -167,20 +171,37 @@ class RtpEndpoint:
                     self.key_sent_at.append(time.monotonic())
                 self._send(towards.dtmf_type, stamp, event.payload, marker=event.marker)
             else:
-                encode = LAWS[towards.codec][0]
-                payload = encode(frame).tobytes()
+                payload = self._encode(towards.codec, frame)
                 self._send(towards.payload_type, self._timestamp, payload, marker=not self._started)
                 self._started = True
         self._timestamp = (self._timestamp + FRAME) & 0xFFFFFFFF
 
+    @property
+    def rate(self) -> int:
+        """Of what is played and heard, samples a second."""
+        wide = self._towards is not None and self._towards.codec == "G722"
+        return 16000 if wide else 8000
+
+    def _encode(self, codec: str, frame: Samples) -> bytes:
+        wide = codec == "G722"
+        codes = self._encoder.encode(frame[None])[0] if wide else LAWS[codec][0](frame)
+        return bytes(codes.tobytes())
+
+    def _decode(self, codec: str, payload: bytes) -> Samples:
+        codes = np.frombuffer(payload, np.uint8)
+        if codec == "G722":
+            return np.asarray(self._decoder.decode(codes[None])[0])
+        return LAWS[codec][1](codes)
+
     def _next_frame(self) -> Samples:
-        frame = np.zeros(FRAME, np.int16)
+        size = self.rate // 50
+        frame = np.zeros(size, np.int16)
         if self._playing:
             samples, done = self._playing.popleft()
-            part = samples[:FRAME]
+            part = samples[:size]
             frame[: len(part)] = part
-            if len(samples) > FRAME:
-                self._playing.appendleft((samples[FRAME:], done))
+            if len(samples) > size:
+                self._playing.appendleft((samples[size:], done))
             elif not done.done():
                 done.set_result(None)
         return frame
@@ -233,8 +254,7 @@ class RtpEndpoint:
         codec = TYPES.get(packet.payload_type)
         if codec is None or len(self.frames) >= MAX_FRAMES:
             return
-        codes = np.frombuffer(packet.payload, np.uint8)
-        self.frames.append(Frame(now, packet.timestamp, LAWS[codec][1](codes)))
+        self.frames.append(Frame(now, packet.timestamp, self._decode(codec, packet.payload)))
 
     def heard(self, since: float = 0.0, until: float = float("inf")) -> Samples:
         """What arrived between two times (``time.monotonic()``), by its RTP timestamps.
@@ -242,15 +262,16 @@ class RtpEndpoint:
         Silence stands where nothing came; a jump of more than ten seconds is left out.
         """
         chosen = [f for f in self.frames if since <= f.at < until]
+        step = self.rate // 8000
         parts: list[Samples] = []
         expected: int | None = None
         for frame in chosen:
             if expected is not None:
                 gap = (frame.timestamp - expected) & 0xFFFFFFFF
                 if 0 < gap < 80_000:
-                    parts.append(np.zeros(gap, np.int16))
+                    parts.append(np.zeros(gap * step, np.int16))
             parts.append(frame.samples)
-            expected = (frame.timestamp + len(frame.samples)) & 0xFFFFFFFF
+            expected = (frame.timestamp + len(frame.samples) // step) & 0xFFFFFFFF
         return np.concatenate(parts) if parts else np.zeros(0, np.int16)
 
     def last_loud(self, level: int = 200) -> float:

@@ -133,7 +133,9 @@ def test_lists_and_ranges_are_written_by_hand() -> None:
         TRUSTED_PROXIES="10.0.0.0/8,::1",
         MEDIA_WORKERS="auto",
         ACCEPT_STRANGERS="true",
+        CODECS="g.722, PCMA",
     ).settings
+    assert found.codecs == ("G722", "PCMA")
     assert found.rtp_ports == PortRange(30000, 30100)
     assert found.media_timeout == MediaTimeout(10, 10)
     assert found.cors_origins == ("https://a.example", "https://b.example")
@@ -204,6 +206,7 @@ def test_a_wrong_file_is_told_where(text: str, parts: list[str]) -> None:
         ("TRUSTED_PROXIES", "proxy"), ("PUBLIC_URL", "phone.example"), ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "loud"), ("SECRET_KEY", "short"), ("API_KEY", "a b c d e f"),
         ("DATABASE_URL", "no url"), ("SIP_HOST", "a b"), ("ACCEPT_STRANGERS", "perhaps"),
+        ("CODECS", "PCMU,opus"), ("CODECS", "PCMU,pcmu"), ("CODECS", ","),
     ],
 )  # fmt: skip
 def test_a_wrong_value_names_its_setting_and_source(name: str, value: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -15,9 +16,10 @@ from telephony.calls.outcome import Outcome
 from telephony.calls.ports import Played, Sound
 from telephony.media.config import MediaConfig
 from telephony.media.contract import MediaEngine
+from telephony.media.engine import Engine
 from telephony.testing.audio import heard, tone
 from telephony.testing.softphone import PhoneCall, Softphone
-from tests.wire.conftest import EngineMaker
+from tests.wire.conftest import EngineMaker, RealClock
 
 House = Callable[..., Awaitable[Any]]
 
@@ -25,6 +27,15 @@ House = Callable[..., Awaitable[Any]]
 @pytest.fixture
 async def engine(new_engine: EngineMaker) -> AsyncIterator[MediaEngine]:
     made = new_engine(MediaConfig(ports=(36000, 36998), drain_seconds=0.1, silence_seconds=1.0))
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def in_process() -> AsyncIterator[MediaEngine]:
+    """Where both legs surely are in one bank: workers meet at 8 kHz, and two calls are not one."""
+    made = Engine(MediaConfig(ports=(36000, 36998)), RealClock(), rng=random.Random(5))
     await made.start()
     yield made
     await made.stop()
@@ -41,7 +52,7 @@ async def up(home: Any, phone: Softphone) -> tuple[PhoneCall, Any]:
     return call, home.caught[-1]
 
 
-@pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
+@pytest.mark.parametrize("codec", ["PCMU", "PCMA", "G722"])
 async def test_a_prompt_is_heard_and_stops_at_once(
     house: House, engine: MediaEngine, codec: str
 ) -> None:
@@ -56,7 +67,7 @@ async def test_a_prompt_is_heard_and_stops_at_once(
         await asyncio.sleep(0.3)
         assert call.agreed is not None
         assert call.agreed.codec == codec
-        assert heard(call.sound.heard(until=stopped), 440)
+        assert heard(call.sound.heard(until=stopped), 440, call.sound.rate)
         assert call.sound.last_loud() - stopped < 0.1
         (played,) = ended
         assert not played.completed
@@ -105,6 +116,69 @@ async def test_two_phones_hear_each_other(house: House, engine: MediaEngine) -> 
         assert heard(call.sound.heard(), 700)
         assert not heard(call.sound.heard(), 440)
         assert heard(other.sound.heard(), 440)
+        call.hangup()
+        await caught.until("LegEnded")
+        dialled.leg.end(Outcome.completed(caught.end.outcome.ended_by))
+        await other.ended()
+
+
+async def test_what_lies_above_four_kilohertz_passes_between_g722_phones(
+    house: House, in_process: MediaEngine
+) -> None:
+    home = await house(in_process)
+    home.book.add_phone()
+    async with (
+        Softphone("bob", codecs=("G722", "PCMU")) as bob,
+        Softphone("1000", "secret", codecs=("G722",)) as desk,
+    ):
+        await desk.register(home.address)
+        call, caught = await up(home, bob)
+        dialled = home.dial("1000", phone=True)
+        other = await desk.incoming()
+        await other.answer()
+        await dialled.until("LegAnswered")
+        caught.leg.media.bridge(dialled.leg.media)
+        call.sound.play(tone(5000, 1000, rate=16000))
+        other.sound.play(tone(6200, 1000, rate=16000))
+        await asyncio.sleep(1.0)
+        assert call.sound.rate == other.sound.rate == 16000
+        assert heard(call.sound.heard(), 6200, 16000).present_ms > 200
+        assert not heard(call.sound.heard(), 5000, 16000)
+        assert heard(other.sound.heard(), 5000, 16000).present_ms > 200
+        await call.sound.press("7")
+        await asyncio.sleep(0.1)
+        keys = [e for e in caught.events if isinstance(e, DigitPressed)]
+        assert [k.digit for k in keys] == ["7"]
+        call.hangup()
+        await caught.until("LegEnded")
+        assert caught.end.quality.codec == "G722"
+        dialled.leg.end(Outcome.completed(caught.end.outcome.ended_by))
+        await other.ended()
+
+
+async def test_a_g722_phone_and_a_g711_phone_hear_each_other(
+    house: House, engine: MediaEngine
+) -> None:
+    home = await house(engine)
+    home.book.add_phone()
+    async with (
+        Softphone("bob", codecs=("G722", "PCMU")) as bob,
+        Softphone("1000", "secret", codecs=("PCMU",)) as desk,
+    ):
+        await desk.register(home.address)
+        call, caught = await up(home, bob)
+        dialled = home.dial("1000", phone=True)
+        other = await desk.incoming()
+        await other.answer()
+        await dialled.until("LegAnswered")
+        caught.leg.media.bridge(dialled.leg.media)
+        call.sound.play(tone(440, 1000, rate=16000))
+        other.sound.play(tone(700, 1000))
+        await asyncio.sleep(1.0)
+        assert (call.sound.rate, other.sound.rate) == (16000, 8000)
+        assert heard(call.sound.heard(), 700, 16000).present_ms > 200
+        assert heard(other.sound.heard(), 440).present_ms > 200
+        assert not heard(other.sound.heard(), 700)
         call.hangup()
         await caught.until("LegEnded")
         dialled.leg.end(Outcome.completed(caught.end.outcome.ended_by))

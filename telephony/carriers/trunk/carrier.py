@@ -344,6 +344,7 @@ class TrunkCarrier:
             peer=peer,
             stranger=stranger,
             session_id=self._rng.getrandbits(40),
+            codecs=self._config.codecs,
             policy=sound_policy(peer, addresses.towards(peer), self._bound[1]),
             owner=owner,
         )

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from telephony.carriers.trunk.limits import LimitConfig
 from telephony.carriers.trunk.registrar import RegistrarConfig
+from telephony.sdp.offer_answer import CODECS
 from telephony.sip.timers import Timers
 
 
@@ -17,6 +18,7 @@ class TrunkConfig:
 
     external_address: our address as peers outside of our networks see it ("" when it is ours).
     accept_strangers: let callers nobody knows reach dialplans by name on an open bind as well.
+    codecs: what is spoken, in the order of our offers; an offer to us is answered in its own order.
     realm: of our digest challenges. secret: signs their nonces, with more of this process.
     register_seconds: what our own registrations ask for.
     session_expires: seconds, RFC 4028; without refreshes most trunks end calls at 15 minutes.
@@ -29,6 +31,7 @@ class TrunkConfig:
     port: int = 5060
     external_address: str = ""
     accept_strangers: bool = False
+    codecs: tuple[str, ...] = CODECS
     realm: str = "telephony"
     secret: bytes = field(default=b"", repr=False)
     user_agent: str = "telephony"

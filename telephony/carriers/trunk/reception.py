@@ -81,7 +81,7 @@ class Reception:
             self._turn_away(line, event, busy)
             return
         policy = sound_policy(peer, line.host(peer), line.port)
-        objection = unusable(event.offer, line.host(peer), policy)
+        objection = unusable(event.offer, line.host(peer), policy, line.config.codecs)
         if objection is not None:
             words = clean(objection.words)
             warning = f"{objection.warning} {line.hostport(peer)} {quote_string(words)}"

@@ -45,12 +45,14 @@ class Objection:
     words: str
 
 
-def unusable(offer: bytes | None, host: str, policy: AddressPolicy) -> Objection | None:
+def unusable(
+    offer: bytes | None, host: str, policy: AddressPolicy, codecs: tuple[str, ...]
+) -> Objection | None:
     """Why nothing can be made of an offer, or None; no lane is taken for it."""
     if offer is None:
         return None
     try:
-        answer(offer, LocalMedia(host=host, port=9, session_id=0), policy)
+        answer(offer, LocalMedia(host=host, port=9, session_id=0, codecs=codecs), policy)
     except NotAcceptable as fault:
         return Objection(488, fault.warning, fault.message)
     except SdpError as fault:
@@ -70,6 +72,7 @@ class Voice:
         peer: str,
         stranger: bool,
         session_id: int,
+        codecs: tuple[str, ...],
         policy: AddressPolicy,
         owner: Owner,
     ) -> None:
@@ -83,6 +86,7 @@ class Voice:
         self._peer = peer
         self._stranger = stranger
         self._session_id = session_id
+        self._codecs = codecs
         self._policy = policy
         self._owner: Owner | None = owner
         self._lane: MediaLane | None = None
@@ -182,7 +186,10 @@ class Voice:
             lane.on_lost, lane.on_tone = owner.lost, owner.tone
             self._lane = lane
             local = LocalMedia(
-                host=self._advertised, port=lane.local_address[1], session_id=self._session_id
+                host=self._advertised,
+                port=lane.local_address[1],
+                session_id=self._session_id,
+                codecs=self._codecs,
             )
             self._exchange = Exchange(local, self._policy)
         return self._exchange

@@ -80,12 +80,13 @@ def test_an_ordinary_offer() -> None:
 
 def test_our_offer_and_their_answer() -> None:
     sent = offer(LOCAL)
-    assert described(sent).media[0].formats == ["0", "8", "101"]
+    assert described(sent).media[0].formats == ["0", "8", "9", "101"]
+    assert b"a=rtpmap:9 G722/8000\r\n" in sent
     reply = body(audio="m=audio 40000 RTP/AVP 8 96", session=()).replace(b":101 ", b":96 ")
     found = accept(reply, LOCAL)
     assert (found.codec, found.payload_type) == ("PCMA", 8)
     assert (found.dtmf_payload_type, found.receive_dtmf) == (96, 101)
-    assert found.receive == ((0, "PCMU"), (8, "PCMA"))
+    assert found.receive == ((0, "PCMU"), (8, "PCMA"), (9, "G722"))
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,8 @@ def test_our_offer_and_their_answer() -> None:
         ("18 8 0", ("PCMU", "PCMA"), "PCMA"),
         ("0 8", ("PCMA",), "PCMA"),
         ("9 0", ("PCMU", "PCMA"), "PCMU"),
+        ("9 0", ("PCMU", "PCMA", "G722"), "G722"),
+        ("0 9", ("G722", "PCMU", "PCMA"), "PCMU"),
     ],
 )
 def test_the_first_of_ours_in_the_offerers_order(
@@ -102,6 +105,25 @@ def test_the_first_of_ours_in_the_offerers_order(
 ) -> None:
     data = body(audio=f"m=audio 40000 RTP/AVP {formats}")
     assert agreed(data, replace(LOCAL, codecs=codecs)).codec == expected
+
+
+def test_sixteen_kilohertz_with_a_clock_of_eight() -> None:
+    found = answer(body("a=rtpmap:9 G722/8000", audio="m=audio 40000 RTP/AVP 9 0 101"), LOCAL)
+    assert (found.negotiated.codec, found.negotiated.payload_type) == ("G722", 9)
+    assert (found.negotiated.clock, found.negotiated.dtmf_payload_type) == (8000, 101)
+    assert described(found.body).media[0].formats == ["9", "101"]
+    # What the sound really is, some write; nobody who reads RFC 3551 means it.
+    wrong = body("a=rtpmap:9 G722/16000", audio="m=audio 40000 RTP/AVP 9 0")
+    assert agreed(wrong).codec == "PCMU"
+
+
+def test_a_hold_does_not_change_the_codec() -> None:
+    ours = Exchange(LOCAL)
+    ours.answer(body(audio="m=audio 40000 RTP/AVP 9 0"))
+    held = described(ours.hold(on=True)).media[0]
+    assert held.formats == ["9", "0", "8", "101"]
+    ours.accept(body(audio="m=audio 40000 RTP/AVP 9"))
+    assert described(ours.hold(on=False)).media[0].formats[0] == "9"
 
 
 def test_dynamic_types_are_the_offerers() -> None:
@@ -228,7 +250,7 @@ def test_the_timing_line_is_repeated() -> None:
     [
         (body(audio="m=audio 40000 RTP/SAVP 0"), "RTP/SAVP", 302),
         (body(audio="m=audio 40000 RTP/AVPF 0"), "RTP/AVPF", 302),
-        (body(audio="m=audio 40000 RTP/AVP 18 9"), "codecs", 305),
+        (body(audio="m=audio 40000 RTP/AVP 18 3"), "codecs", 305),
         (body(audio="m=audio 40000 RTP/AVP 101"), "codecs", 305),
         (body(audio="m=audio 0 RTP/AVP 0"), "rejected", 304),
         (body(audio="m=video 40000 RTP/AVP 31"), "no audio", 304),
@@ -405,7 +427,7 @@ def test_our_reoffer_repeats_refused_sections_in_their_place() -> None:
     ours = Exchange(LOCAL)
     ours.answer(body("m=audio 40000 RTP/AVP 0", audio="m=video 39000 RTP/AVP 31"))
     again = described(ours.hold(on=True)).media
-    assert [m.line for m in again] == ["video 0 RTP/AVP 31", "audio 20000 RTP/AVP 0 8 101"]
+    assert [m.line for m in again] == ["video 0 RTP/AVP 31", "audio 20000 RTP/AVP 0 8 9 101"]
     reply = body("m=audio 40000 RTP/AVP 0", audio="m=video 0 RTP/AVP 31")
     assert ours.accept(reply).codec == "PCMU"
 
