@@ -39,6 +39,7 @@ ctrl_tcp_listen 127.0.0.1:{control}
 snd_path {ear}
 module_path {modules}
 module g711.so
+module g722.so
 module aufile.so
 module aubridge.so
 module sndfile.so
@@ -62,15 +63,18 @@ class Baresip:
         transport: str = "udp",
         frequency: float = 700.0,
         codecs: str = "pcmu/8000/1,pcma/8000/1",
+        rate: int = RATE,
     ) -> None:
+        """``rate``: of its microphone and ear, which is that of its codecs."""
         self.folder = folder
+        self.rate = rate
         self.user = user
         self.registrar = registrar
         self.ear = folder / "ear"
         self.ear.mkdir(parents=True)
         microphone = folder / "microphone.wav"
-        sound = tone(frequency, 60_000).tobytes()
-        microphone.write_bytes(header(RATE, 1, len(sound) // 2) + sound)
+        sound = tone(frequency, 60_000, rate=rate).tobytes()
+        microphone.write_bytes(header(rate, 1, len(sound) // 2) + sound)
         control, rtp = free_port(), free_port()
         (folder / "config").write_text(
             CONFIG.format(
@@ -187,8 +191,8 @@ class Baresip:
             self.process.wait()
 
     def heard(self) -> npt.NDArray[np.int16]:
-        """What it heard in its only call, int16 (samples,) at 8 kHz, once that call is over."""
+        """What it heard in its only call, int16 (samples,) at its rate, once that call is over."""
         (path,) = self.ear.glob("*-dec.wav")
         sound = parse_wav(path.read_bytes())
-        assert sound.rate == RATE
+        assert sound.rate == self.rate
         return sound.samples[0]

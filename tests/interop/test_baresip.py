@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 import yaml
 
+from telephony.audio.resample import resample
 from telephony.audio.wav import parse
 from telephony.testing.audio import heard, segments
 from telephony.testing.words import recognise
@@ -46,9 +47,9 @@ def spoken(samples: Samples) -> list[str | None]:
     ]
 
 
-def has(samples: Samples, frequency: float) -> bool:
+def has(samples: Samples, frequency: float, rate: int = 8000) -> bool:
     """Whether somebody's tone is in a sound, as loud as it was sent: speech never is."""
-    return heard(samples, frequency, threshold_dbm0=-14.0).present_ms > 1000
+    return heard(samples, frequency, rate, threshold_dbm0=-14.0).present_ms > 1000
 
 
 def calls(phone: Baresip, service: Service, user: str) -> str:
@@ -152,6 +153,40 @@ def test_a_phone_calls_a_phone(service: Service, phones: Phones, transport: str)
     assert has(one.heard(), 1000.0)
     assert has(other.heard(), 700.0)
     assert not has(one.heard(), 700.0)
+
+
+G722 = {"codecs": "g722/16000/1", "rate": 16000}
+
+
+def test_a_prompt_is_understood_in_g722(service: Service, phones: Phones) -> None:
+    phone = phones("1001", **G722)
+    session = calls(phone, service, "talk")
+    phone.until("CALL_CLOSED")
+    events = service.api.ended(session)
+    assert payloads(events, "call.answered")[0]["codec"] == "G722"
+    phone.stop()
+    assert spoken(resample(phone.heard(), 16000, 8000)) == [TALK]
+
+
+@pytest.mark.parametrize("other_frequency", [1000.0, 5000.0])
+def test_a_g722_phone_calls_another_and_one_with_g711(
+    service: Service, phones: Phones, other_frequency: float
+) -> None:
+    wide = other_frequency > 4000
+    one = phones("1001", frequency=700.0, **G722)
+    other = phones("1002", frequency=other_frequency, **(G722 if wide else {}))
+    session = calls(one, service, "1002")
+    other.until("CALL_ESTABLISHED")
+    service.api.wait(session, "call.bridged")
+    listens_for(service, session, 1.5)
+    one.hang_up()
+    other.until("CALL_CLOSED")
+    assert how(service.api.ended(session)) == ("ended", None, "caller")
+    for phone in (one, other):
+        phone.stop()
+    assert has(one.heard(), other_frequency, 16000)
+    assert not has(one.heard(), 700.0, 16000)
+    assert has(other.heard(), 700.0, other.rate)
 
 
 def test_a_dialplan_dials_a_phone_that_declines(service: Service, phones: Phones) -> None:
