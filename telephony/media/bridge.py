@@ -10,9 +10,13 @@ bridged lanes          1 both ways, whether or not either hears a prompt besides
 room, anybody          1 from each speaker and agent of the room but himself
 room, agent or coach   1 from each coach besides (whisper)
 room, from a listener  0 (listening in, muted)
+room, to a relay       1 from each coach and each other relay
+room, from a relay     1 to each agent, coach and other relay
 from a lane on hold    0 in a room, where its music would be for all; in a bridge 1
 prompt, hold music     as ``ducking.py`` and ``hold.py`` have it
 =====================  =========================================================================
+
+A relay (role None) is the way to another process of what coaches of one room say.
 
 A gain that changes goes from its old value to the new one within one frame, without a step.
 """
@@ -35,7 +39,7 @@ _ALONE = -1
 class _Room:
     """Members and what they are; the parts of the plan that its last change made."""
 
-    members: dict[int, Role] = field(default_factory=dict)
+    members: dict[int, Role | None] = field(default_factory=dict)
     stale: bool = True
     pairs: tuple[Rows, Rows] = (NOBODY, NOBODY)
     open: tuple[Rows, Rows, Rows] = (NOBODY, NOBODY, NOBODY)
@@ -70,10 +74,10 @@ class Mixer:
         self._peer[first], self._peer[second] = second, first
         self._touch((first, second))
 
-    def enter(self, row: int, name: str, role: Role = Role.SPEAKER) -> None:
-        """A lane joins a room, or takes another role in it."""
+    def enter(self, row: int, name: str, role: Role | None = Role.SPEAKER) -> None:
+        """A lane joins a room, or takes another role in it; None: a relay."""
         room = self._rooms.get(name)
-        if room is not None and room.members.get(row) is role:
+        if room is not None and row in room.members and room.members[row] is role:
             return
         if self._room.get(row) != name:
             self.leave(row)
@@ -186,14 +190,16 @@ class Mixer:
         room.stale = False
         heard = {row: role for row, role in sorted(room.members.items()) if row not in self._held}
         said = [row for row, role in heard.items() if role in (Role.SPEAKER, Role.AGENT)]
-        sayers, ears, own = _line(said, room.members)
+        ears_of_all = [row for row, role in room.members.items() if role is not None]
+        sayers, ears, own = _line(said, ears_of_all)
         room.open, room.pairs = (sayers, ears, own), (NOBODY, NOBODY)
         # Where each hears one voice there is nothing to sum: a room of two is a bridge.
         if len(said) == 1 or (len(said) == 2 and np.array_equal(sayers, ears)):
             room.pairs = ears, np.where(own < 0, sayers[0], sayers[-1 - own])
             room.open = (NOBODY, NOBODY, NOBODY)
-        whispered = [row for row, role in heard.items() if role is Role.COACH]
-        aside = [row for row, role in room.members.items() if role in (Role.AGENT, Role.COACH)]
+        whispered = [row for row, role in heard.items() if role in (Role.COACH, None)]
+        among = (Role.AGENT, Role.COACH, None)
+        aside = [row for row, role in room.members.items() if role in among]
         room.asides = _line(whispered, aside)
 
 

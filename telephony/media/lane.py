@@ -212,6 +212,11 @@ class Lane:
         if self._closed is None:
             self._bank.mixer.enter(self.row, group, role)
 
+    def relay(self, group: str) -> None:
+        """Carry what coaches of a group say to where its other members are, and back."""
+        if self._closed is None:
+            self._bank.mixer.enter(self.row, group, None)
+
     def leave_group(self, group: str) -> None:
         """Leave this mixing group; nothing where the lane is bridged or elsewhere by now."""
         if self._closed is None and self._bank.mixer.is_in(self.row, group):

@@ -13,6 +13,7 @@ from telephony.audio import g711, wav
 from telephony.base.errors import Busy, MediaFailed
 from telephony.calls.events import MediaQuality
 from telephony.calls.ports import Played, Recorded, Sound
+from telephony.calls.role import Role
 from telephony.media.config import MediaConfig
 from telephony.media.contract import MediaEngine, MediaLane
 from telephony.rooms.local import LocalRooms
@@ -187,6 +188,25 @@ async def test_a_room_and_a_seat_in_it(engine: MediaEngine, people: Callable[[],
     for person in members:
         await end(person.lane)
     await until(lambda: sum(part.lanes for part in engine.parts()) == 0)
+
+
+async def test_a_coach_whispers_to_the_agent_alone(
+    engine: MediaEngine, people: Callable[[], Person]
+) -> None:
+    rooms = LocalRooms(engine.config, engine)
+    # Over two workers the agent is not where the coach is.
+    customer, agent, coach = people(), people(), people()
+    rooms.join("desk", "customer", customer.lane)
+    rooms.join("desk", "agent", agent.lane, Role.AGENT)
+    rooms.join("desk", "coach", coach.lane, Role.COACH)
+    await asyncio.gather(customer.say(440, 600), agent.say(700, 600), coach.say(1000, 600))
+    for person in (customer, agent, coach):
+        person.listen()
+    assert agent.hears(1000) > 200
+    assert agent.hears(440) > 200
+    assert coach.hears(700) > 200
+    assert customer.hears(700) > 200
+    assert not customer.hears(1000)
 
 
 async def test_who_says_nothing_times_out(

@@ -37,6 +37,9 @@ class Home:
     def enter(self, lane: Lane, group: str, role: Role = Role.SPEAKER) -> None:
         lane.enter(group, role)
 
+    def relay(self, lane: Lane, group: str) -> None:
+        lane.relay(group)
+
     def leave(self, lane: Lane, group: str) -> None:
         lane.leave_group(group)
 

@@ -38,6 +38,7 @@ class RemoteLane:
         self._local = local
         self._meetings = meetings
         self._closed = False
+        self._wide = False
 
     @property
     def local_address(self) -> Address:
@@ -47,6 +48,11 @@ class RemoteLane:
     def is_trunk(self) -> bool:
         """Whether it is of no call but joins two workers."""
         return self._meetings is None
+
+    @property
+    def wide(self) -> bool:
+        """Whether its sound is at 16 kHz, as negotiated last."""
+        return self._wide
 
     @property
     def closed(self) -> bool:
@@ -62,6 +68,7 @@ class RemoteLane:
             raise MediaFailed("the lane is closed")
         given = Terms(**terms)
         check_reach(self._local[0], given)
+        self._wide = given.wide
         self._order("start", terms=given)
 
     def end(self, done: Callable[[MediaQuality], None]) -> None:

@@ -4,7 +4,8 @@ A trunk is two lanes of our own, one in each worker, that send RTP to one anothe
 A bridge of two workers is one trunk, each end bridged with the leg beside it. A room is a star:
 the worker of its first member is the hub, every other worker has one trunk to it. In the hub a
 trunk hears everybody but what came over it, so that nobody hears himself and no sound runs in a
-circle. A trunk adds one jitter buffer of delay.
+circle. While a coach is in the room each trunk has another beside it for what coaches whisper. A
+trunk adds one jitter buffer of delay; it is at 16 kHz where that serves somebody when it is laid.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ import structlog
 from telephony.base.errors import Busy, MediaFailed
 from telephony.calls.events import MediaQuality
 from telephony.calls.role import Role
+from telephony.media.terms import WIDE
 
 log = structlog.get_logger("telephony.media.meetings")
 
-TRUNK_CODEC = "PCMU"
+NARROW_CODEC, NARROW_TYPE = "PCMU", 0
+WIDE_TYPE = 9
+"""RFC 3551 §6."""
 TRUNK_HOST = "127.0.0.1"
 
 Member = Any
@@ -38,6 +42,8 @@ class Site(Protocol):
         ...
 
     def enter(self, lane: Any, group: str, role: Role = Role.SPEAKER) -> None: ...
+
+    def relay(self, lane: Any, group: str) -> None: ...
 
     def leave(self, lane: Any, group: str) -> None: ...
 
@@ -57,7 +63,7 @@ class Trunk:
             lane.end(_nobody_counts)
 
 
-def lay(one: Site, two: Site) -> Trunk:
+def lay(one: Site, two: Site, *, wide: bool) -> Trunk:
     """Raises Busy: no lanes or ports for it."""
     first = one.trunk()
     try:
@@ -65,8 +71,9 @@ def lay(one: Site, two: Site) -> Trunk:
     except (Busy, MediaFailed):
         first.end(_nobody_counts)
         raise
+    codec, kind = (WIDE, WIDE_TYPE) if wide else (NARROW_CODEC, NARROW_TYPE)
     for near, far in ((first, second), (second, first)):
-        near.start(remote=far.local_address, codec=TRUNK_CODEC)
+        near.start(remote=far.local_address, codec=codec, payload_type=kind)
     return Trunk((one, two), (first, second))
 
 
@@ -75,59 +82,86 @@ class Room:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.members: dict[Any, set[Member]] = {}
-        self.hub: Any = None
-        self.trunks: dict[Any, Trunk] = {}
+        self.members: dict[Any, dict[Member, Role]] = {}
+        self._hub: Any = None
+        self._ways: dict[Any, Trunk] = {}
+        self._asides: dict[Any, Trunk] = {}
 
-    def add(self, site: Any, member: Member) -> None:
-        """Raises Busy: no trunk to the others; nothing has changed."""
-        self.connect(site)
-        self.members.setdefault(site, set()).add(member)
+    @property
+    def trunks(self) -> int:
+        """Ways that are open now."""
+        return len(self._ways) + len(self._asides)
+
+    def add(self, site: Any, member: Member, role: Role) -> None:
+        """A member, or its other role. Raises Busy: no trunk to the others; nothing changed."""
+        self._connect(site, _is_wide(member))
+        self.members.setdefault(site, {})[member] = role
+        self._fit_asides()
 
     def remove(self, site: Any, member: Member) -> None:
         """The site's last member takes its trunk along, save the hub's."""
         present = self.members.get(site)
         if present is None:
             return
-        present.discard(member)
+        present.pop(member, None)
         if not present:
             del self.members[site]
-            if site is not self.hub:
+            if site is not self._hub:
                 self._cut(site)
         if not self.members:
-            for far in list(self.trunks):
+            for far in list(self._ways):
                 self._cut(far)
-
-    def connect(self, site: Any) -> None:
-        """Make the site part of the star."""
-        if self.hub is None:
-            self.hub = site
-        if site is self.hub or site in self.trunks:
-            return
-        trunk = lay(self.hub, site)
-        self.trunks[site] = trunk
-        for where, lane in zip(trunk.sites, trunk.ends, strict=True):
-            where.enter(lane, self.name)
+        self._fit_asides()
 
     def lost(self, site: Any) -> None:
         """A worker died; where it was the hub, another takes its place."""
         self.members.pop(site, None)
-        if site is not self.hub:
+        if site is not self._hub:
             self._cut(site)
             return
-        for far in list(self.trunks):
+        for far in list(self._ways):
             self._cut(far)
-        self.hub = next(iter(self.members), None)
+        self._hub = next(iter(self.members), None)
         for far in list(self.members):
             try:
-                self.connect(far)
+                self._connect(far, False)
             except (Busy, MediaFailed) as error:
                 log.error("media.room_divided", error=error.message)
+        self._fit_asides()
+
+    def _connect(self, site: Any, wide: bool) -> None:
+        """Make the site part of the star."""
+        if self._hub is None:
+            self._hub = site
+        if site is self._hub or site in self._ways:
+            return
+        wide = wide or any(_is_wide(m) for present in self.members.values() for m in present)
+        trunk = self._ways[site] = lay(self._hub, site, wide=wide)
+        for where, lane in zip(trunk.sites, trunk.ends, strict=True):
+            where.enter(lane, self.name)
+
+    def _fit_asides(self) -> None:
+        """A way for whispers beside each trunk while anybody may whisper."""
+        wanted = any(Role.COACH in present.values() for present in self.members.values())
+        for site in list(self._asides):
+            if not wanted:
+                self._asides.pop(site).close()
+        for site in self._ways if wanted else ():
+            if site in self._asides:
+                continue
+            try:
+                trunk = self._asides[site] = lay(self._hub, site, wide=False)
+            except (Busy, MediaFailed) as error:
+                log.error("media.room_divided", error=error.message)
+                continue
+            for where, lane in zip(trunk.sites, trunk.ends, strict=True):
+                where.relay(lane, self.name)
 
     def _cut(self, site: Any) -> None:
-        trunk = self.trunks.pop(site, None)
-        if trunk is not None:
-            trunk.close()
+        for trunks in (self._ways, self._asides):
+            trunk = trunks.pop(site, None)
+            if trunk is not None:
+                trunk.close()
 
 
 class Meetings:
@@ -142,14 +176,15 @@ class Meetings:
     def trunks(self) -> int:
         """Ways between workers that are open now."""
         bridges = {id(trunk) for trunk, _ in self._bridge_of.values()}
-        return len(bridges) + sum(len(room.trunks) for room in self._rooms.values())
+        return len(bridges) + sum(room.trunks for room in self._rooms.values())
 
     def bridge(self, one: Any, two: Any) -> None:
         """Two lanes hear each other and nobody else. Raises Busy."""
         if one is two:
             return
         here, there = one.worker, two.worker
-        trunk = None if here is there else lay(here, there)
+        wide = _is_wide(one) and _is_wide(two)
+        trunk = None if here is there else lay(here, there, wide=wide)
         self.part(one)
         self.part(two)
         if trunk is None:
@@ -161,16 +196,16 @@ class Meetings:
 
     def enter(self, lane: Any, group: str, role: Role = Role.SPEAKER) -> None:
         """A lane joins a room, or takes another role in it. Raises Busy."""
-        self.join(lane.worker, lane, group)
+        self.join(lane.worker, lane, group, role)
         lane.worker.enter(lane, group, role)
 
-    def join(self, site: Any, member: Member, group: str) -> None:
+    def join(self, site: Any, member: Member, group: str, role: Role = Role.SPEAKER) -> None:
         """Count a member in; the site itself lets it hear. Raises Busy."""
         held = self._room_of.get(member)
-        if held is not None and held[0].name == group:
-            return
         room = self._rooms.get(group) or Room(group)
-        room.add(site, member)
+        room.add(site, member, role)
+        if held is not None and held[0] is room:
+            return
         self.part(member)
         self._rooms[group] = room
         self._room_of[member] = (room, site)
@@ -214,3 +249,7 @@ class Meetings:
 
 def _nobody_counts(quality: MediaQuality) -> None:
     """A trunk's packets are of no call."""
+
+
+def _is_wide(member: Member) -> bool:
+    return bool(getattr(member, "wide", False))

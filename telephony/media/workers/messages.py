@@ -78,6 +78,7 @@ LANE_ORDERS: dict[str, Fields] = {
     "await_greeting": {"done": Ref.GREETING, "seconds": float, "beep_only": bool},
     "bridge": {"other": Ref.LANE},
     "enter": {"group": str, "role": Role},
+    "relay": {"group": str},
     "leave_group": {"group": str},
 }
 

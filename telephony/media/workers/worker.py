@@ -323,6 +323,9 @@ class Worker:
     def enter(self, lane: RemoteLane, group: str, role: Role = Role.SPEAKER) -> None:
         self.order(lane, "enter", {"group": group, "role": role})
 
+    def relay(self, lane: RemoteLane, group: str) -> None:
+        self.order(lane, "relay", {"group": group})
+
     def leave(self, lane: RemoteLane, group: str) -> None:
         self.order(lane, "leave_group", {"group": group})
 

@@ -10,6 +10,7 @@ import pytest
 from telephony.base.errors import Busy
 from telephony.calls.events import MediaQuality
 from telephony.calls.role import Role
+from telephony.media.bridge import Mixer
 from telephony.media.workers.meetings import Meetings
 
 
@@ -41,8 +42,12 @@ class Leg:
         self.local_address = ("127.0.0.1", id(self))
         self.peer: Leg | None = None
         self.over = False
+        self.wide = False
+        self.codec = ""
 
-    def start(self, *, remote: tuple[str, int], codec: str) -> None:
+    def start(self, *, remote: tuple[str, int], codec: str, payload_type: int) -> None:
+        assert (codec, payload_type) in (("PCMU", 0), ("G722", 9))
+        self.codec = codec
         self.peer = next(leg for leg in Spot.trunks if leg.local_address == remote)
 
     def end(self, done: Callable[[MediaQuality], None]) -> None:
@@ -61,6 +66,7 @@ class Spot:
         self.alive = True
         self.full = False
         self.groups: dict[Leg, Any] = {}
+        self.roles: dict[Leg, Role | None] = {}
 
     def trunk(self) -> Leg:
         if self.full:
@@ -68,8 +74,12 @@ class Spot:
         Spot.trunks.append(Leg(self))
         return Spot.trunks[-1]
 
-    def enter(self, lane: Leg, group: str, role: Role = Role.SPEAKER) -> None:
+    def enter(self, lane: Leg, group: str, role: Role | None = Role.SPEAKER) -> None:
         self.groups[lane] = group
+        self.roles[lane] = role
+
+    def relay(self, lane: Leg, group: str) -> None:
+        self.enter(lane, group, None)
 
     def leave(self, lane: Leg, group: str) -> None:
         self.groups.pop(lane, None)
@@ -78,8 +88,16 @@ class Spot:
         self.groups[one] = self.groups[two] = frozenset({one, two})
 
     def company(self, lane: Leg) -> list[Leg]:
+        """Who is heard by a lane beside him: as ``media.bridge`` has it."""
         name = self.groups.get(lane)
-        return [o for o, n in self.groups.items() if n == name and o is not lane and not o.over]
+        others = [o for o, n in self.groups.items() if n == name and o is not lane and not o.over]
+        if not isinstance(name, str):
+            return others
+        role = self.roles[lane]
+        mouths: set[Role | None] = {Role.SPEAKER, Role.AGENT} if role is not None else set()
+        if role in (Role.AGENT, Role.COACH, None):
+            mouths |= {Role.COACH, None}
+        return [o for o in others if self.roles[o] in mouths]
 
 
 @pytest.fixture
@@ -166,3 +184,46 @@ def test_who_is_bridged_is_in_the_room_no_more(house: House) -> None:
     assert open_trunks() == 0
     house.meetings.leave(two, "staff")
     assert house.hears(three) == [two]
+
+
+def test_whispers_reach_the_agents_of_every_worker_and_nobody_else(house: House) -> None:
+    roles = [Role.SPEAKER, Role.AGENT, Role.COACH, Role.LISTENER, Role.COACH, Role.AGENT]
+    lanes = [house.lane(n % 3) for n in range(6)]
+    for lane, role in zip(lanes, roles, strict=True):
+        house.meetings.enter(lane, "staff", role)
+    loud = {lane for lane, role in zip(lanes, roles, strict=True) if role in ("speaker", "agent")}
+    soft = {lane for lane, role in zip(lanes, roles, strict=True) if role == "coach"}
+    for lane, role in zip(lanes, roles, strict=True):
+        wanted = loud | (soft if role in ("agent", "coach") else set())
+        heard = house.hears(lane)
+        assert set(heard) == wanted - {lane}, role
+        assert len(heard) == len(set(heard))
+    assert open_trunks() == 8
+    # A coach who speaks up is a speaker; when no coach is left, neither are their ways.
+    house.meetings.enter(lanes[2], "staff", Role.SPEAKER)
+    assert lanes[2] in house.hears(lanes[0])
+    house.meetings.leave(lanes[4], "staff")
+    assert open_trunks() == 4
+
+
+def test_a_way_is_wide_where_that_serves_somebody(house: House) -> None:
+    one, two, three = house.lane(0), house.lane(1), house.lane(2)
+    one.wide = two.wide = True
+    house.meetings.bridge(one, two)
+    assert {leg.codec for leg in Spot.trunks} == {"G722"}
+    house.meetings.bridge(one, three)
+    assert {leg.codec for leg in Spot.trunks[2:]} == {"PCMU"}
+    house.meetings.enter(three, "staff")
+    house.meetings.enter(two, "staff")
+    assert {leg.codec for leg in Spot.trunks[4:]} == {"G722"}
+
+
+def test_a_relay_carries_whispers_only_and_not_its_own() -> None:
+    mixer = Mixer()
+    for row, role in enumerate((Role.SPEAKER, Role.AGENT, Role.COACH, None, None)):
+        mixer.enter(row, "desk", role)
+        mixer.enter(row, "desk", role)
+    heard = [set(mixer.group(row)) for row in range(5)]
+    assert heard == [{1}, {0, 2, 3, 4}, {0, 1, 3, 4}, {2, 4}, {2, 3}]
+    mixer.leave(3)
+    assert mixer.group(1) == {0, 2, 4}
