@@ -72,7 +72,7 @@ PART = 0.1
 
 _LINES = 96
 """Of the spectrum: up to 2,375 Hz. Above it nothing is looked for."""
-_LINE = 0.15
+_LINE = 0.2
 """Part of the energy that the strongest line of any tone or pair has at least."""
 _HANN: Singles = np.hanning(SPAN + 1)[:SPAN].astype(np.float32)
 _LOBE = 2

@@ -90,9 +90,12 @@ class Detectors:
         rows = np.flatnonzero(self.ears.tones[: energy.size])
         if not rows.size:
             return
-        self.ears.tones[rows] -= 1
+        left = self.ears.tones[rows] - 1
+        self.ears.tones[rows] = left
         shape, hertz = np.zeros(rows.size, np.int8), np.zeros(rows.size)
-        loud = np.flatnonzero(energy[rows] > _SOFT)
+        # Where nothing was seen, a look every other tick sees it soon enough: tones last longer.
+        turn = (left % 2 == 0) | self.tones.sees(rows)
+        loud = np.flatnonzero((energy[rows] > _SOFT) & turn)
         # A few at a time stay in the cache, where all of them together are ten times its size.
         for first in range(0, loud.size, AT_ONCE):
             some = loud[first : first + AT_ONCE]

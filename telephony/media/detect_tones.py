@@ -23,8 +23,8 @@ EDGE_MS = 20.0
 """By which a tone seems longer and a pause shorter than it is: windows are two ticks."""
 
 BEEP_HZ = (380.0, 2150.0)
-BEEP_MS = (60.0, 2000.0)
-"""As windows count it: one of 100 ms has four whole windows, less ``EDGE_MS``."""
+BEEP_MS = (40.0, 2000.0)
+"""As windows count it: one of 100 ms has three whole windows, less ``EDGE_MS``."""
 SUNG_HZ, SUNG_MS = 450.0, 160.0
 """Below this frequency a beep must last longer: a high voice can hold a vowel for 120 ms."""
 STEADY_HZ = 6.0
@@ -34,7 +34,7 @@ SPOKEN_MS = 300
 """Speech that goes before a beep, at least."""
 REST = 7
 """Ticks without a tone after which a beep is told: SIT's tones follow each other sooner."""
-LOW_REST = 40
+LOW_REST = 36
 """The same at 400 to 500 Hz, where it may have been the first of a busy tone."""
 NOBODY_TOLD = -1
 MAX_FOUND = 4096
@@ -107,6 +107,12 @@ class LineTones(Columns):
         """What was recognized since the last time, oldest first."""
         found, self._found = self._found, []
         return found
+
+    def sees(self, rows: Rows) -> Flags:
+        """Where the last window held a tone, or a settled one may be about to end."""
+        return np.asarray(
+            (self.raw[rows] != NOTHING) | (self.hertz[rows] > 0) | (self.shape[rows] != NOTHING)
+        )
 
     def hear(
         self, rows: Rows, shape: Marks, hertz: Floats, level: Floats, voiced: Flags, now: float
