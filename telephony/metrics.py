@@ -18,6 +18,7 @@ from telephony.carriers.trunk.carrier import TrunkCarrier
 from telephony.carriers.trunk.registrations import RegistrationState
 from telephony.media.contract import MediaEngine
 from telephony.media.stats import BOUNDS_MS, Histogram
+from telephony.media.tally import COUNTED
 from telephony.switchboard.journal import Journal
 from telephony.switchboard.switchboard import Switchboard
 
@@ -42,6 +43,7 @@ class Collector:
     def collect(self) -> Iterator[Metric]:
         yield from self._calls()
         yield from self._media()
+        yield from self._legs()
         yield _gauge("telephony_journal_waiting", "Events not on disk yet", self._journal.depth)
         yield _gauge("telephony_store_down", "1 while the store is away", self._journal.down)
         yield _counter("telephony_journal_events", "Events on disk", self._journal.appended)
@@ -82,12 +84,35 @@ class Collector:
         yield _counter("telephony_media_ticks", "Ticks of 20 ms", stats.ticks)
         yield _counter("telephony_media_late_ticks", "Started over 5 ms late", stats.late)
         yield from self._media_parts()
+        yield _counter("telephony_media_failed_ticks", "Cut short by a fault", stats.failed)
+        yield _counter("telephony_media_passed_over_ticks", "Never ran", stats.passed_over)
         for name, words, histogram in (
             ("telephony_media_tick_seconds", "Work of a tick", stats.duration),
             ("telephony_media_lateness_seconds", "How late ticks start", stats.lateness),
         ):
             family = HistogramMetricFamily(name, words)
             family.add_metric([], _buckets(histogram), sum_value=histogram.sum_ms / 1000)
+            yield family
+
+    def _legs(self) -> Iterator[Metric]:
+        """Of the sound of legs that are over."""
+        tally = self._carrier.tally
+        yield _counter(
+            "telephony_leg_sound",
+            "Packets and frames of legs that are over",
+            [(name, tally.counts[name]) for name in COUNTED],
+            "what",
+        )
+        for name, words, spread in (
+            ("telephony_leg_mos", "What we hear (G.107)", tally.mos),
+            ("telephony_leg_remote_mos", "What far ends hear, by their RTCP XR", tally.remote_mos),
+            ("telephony_leg_loss_ratio", "Share of packets that never came", tally.loss),
+            ("telephony_leg_jitter_seconds", "Jitter at the end (RFC 3550)", tally.jitter),
+            ("telephony_leg_round_trip_seconds", "Round trip by RTCP", tally.round_trip),
+            ("telephony_leg_buffer_seconds", "Depth of play-out at the end", tally.buffer),
+        ):
+            family = HistogramMetricFamily(name, words)
+            family.add_metric([], spread.cumulative(), sum_value=spread.sum)
             yield family
 
     def _media_parts(self) -> Iterator[Metric]:

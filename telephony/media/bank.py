@@ -274,6 +274,8 @@ class Bank:
             late=int(playout.late[row]),
             duplicated=int(sources.duplicated[row]),
             concealed=-(-int(playout.concealed[row]) // FRAME),
+            underruns=int(playout.underruns[row]),
+            buffer_ms=round(playout.depth_ms(row), 1),
             jitter_ms=round(verdict.jitter_ms, 2),
             round_trip_ms=None if round_trip is None else round(round_trip, 2),
             mos=round(verdict.mos, 2) if verdict.mos else None,

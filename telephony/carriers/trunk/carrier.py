@@ -45,6 +45,7 @@ from telephony.carriers.trunk.saying import Place
 from telephony.carriers.trunk.targets import Silences, Wave, waves_of_phone, waves_of_trunk
 from telephony.carriers.trunk.voice import Owner, Voice
 from telephony.media.contract import MediaEngine
+from telephony.media.tally import Tally
 from telephony.sip.agent import AgentConfig, UserAgent
 from telephony.sip.auth import DigestServer
 from telephony.sip.events import (
@@ -83,6 +84,7 @@ class TrunkCarrier:
         *,
         resolver: Resolver | None = None,
     ) -> None:
+        self.tally = Tally()
         self._config = config
         self._directory = directory
         self._engine = engine
@@ -153,6 +155,7 @@ class TrunkCarrier:
             ),
             later=loop.call_later,
             voice=partial(self._voice, addresses),
+            tally=self.tally,
         )
         self._reception.open(self._line, take, self._leg_begun, self._leg_ended)
         board.open()

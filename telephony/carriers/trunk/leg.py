@@ -453,6 +453,8 @@ class TrunkLeg:
         at = self._line.clock.now()
 
         def counted(quality: MediaQuality | None) -> None:
+            if quality is not None:
+                self._line.tally.add(quality)
             self._ended(self)
             self._tell(LegEnded(at=at, leg=self.id, outcome=outcome, quality=quality))
 

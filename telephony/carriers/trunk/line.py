@@ -15,6 +15,7 @@ from telephony.carriers.trunk.config import TrunkConfig
 from telephony.carriers.trunk.gateways import TrunkCaps
 from telephony.carriers.trunk.targets import Silences
 from telephony.carriers.trunk.voice import NoSound, Owner, Voice
+from telephony.media.tally import Tally
 from telephony.sip.addresses import Destination
 from telephony.sip.agent import UserAgent
 from telephony.sip.events import SipEvent
@@ -60,6 +61,8 @@ class Line:
     """A leg's sound: its peer, whether that is a stranger, and the leg."""
     silence: Media = field(default_factory=NoSound)
     sessions: dict[str, SessionOwner] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+    """Of the sound of legs that are over."""
 
     @property
     def now(self) -> float:
