@@ -73,7 +73,7 @@ def main() -> int:
     length.add_argument("--quick", action="store_true")
     parser.add_argument("--keep", action="store_true", help="these ratios are the new baseline")
     a = parser.parse_args()
-    folder = BUILD / "quick" if a.quick else BUILD
+    folder = BUILD / "quick" if a.quick else publish.RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     plan = QUICK if a.quick else FULL if a.full else USUAL
     names = [name for name in a.only if importlib.util.find_spec(f"bench.{name}")]

@@ -17,11 +17,12 @@ from typing import Any
 
 from bench.baseline import OURS, Row
 from bench.harness import shown
-from bench.native import BUILD
 from bench.targets import TARGETS
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
+RESULTS = Path(__file__).with_name("results")
+"""The rows of the last run of each benchmark, kept with the page that is made of them."""
 NOTES = Path(__file__).with_name("notes.md")
 ORDER = ("transcode", "tick", "calls", "bridge", "loss", "amd", "setup", "parse")
 HEAD = """# Benchmarks
@@ -69,7 +70,8 @@ def commit() -> str:
         ran = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
         return ran.stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "telephony", "bench")
+    code = ("telephony", "bench", ":!bench/results", ":!bench/notes.md")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", *code)
     return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
 
 
@@ -80,12 +82,12 @@ def processor() -> str:
     return platform.machine()
 
 
-def save(name: str, found: About, folder: Path = BUILD) -> None:
+def save(name: str, found: About, folder: Path = RESULTS) -> None:
     """Beside the rows of a run: where they are from."""
     (folder / f"{name}.about.json").write_text(json.dumps(asdict(found)))
 
 
-def load(folder: Path = BUILD) -> tuple[dict[str, list[Row]], dict[str, About]]:
+def load(folder: Path = RESULTS) -> tuple[dict[str, list[Row]], dict[str, About]]:
     """Rows and origin of each benchmark that ran, in the order of the page."""
     rows: dict[str, list[Row]] = {}
     origins: dict[str, About] = {}
@@ -167,7 +169,7 @@ def sections(text: str) -> dict[str, str]:
     return found
 
 
-def publish(path: Path = PAGE, folder: Path = BUILD) -> None:
+def publish(path: Path = PAGE, folder: Path = RESULTS) -> None:
     """Write the page."""
     rows, origins = load(folder)
     notes: dict[str, Any] = sections(NOTES.read_text()) if NOTES.exists() else {}
