@@ -36,7 +36,7 @@ class LocalRooms:
         Who is in already takes the role.
 
         Raises:
-            Busy: the room is full, or there are too many.
+            Busy: the room is full, or there are too many, or no way leads to its other members.
             Conflict: somebody else of this identity is in.
             MediaFailed: no lane of the engine.
         """
@@ -44,8 +44,9 @@ class LocalRooms:
             raise MediaFailed("only lanes of the media engine enter a room of this process")
         if self._rooms.get(room, {}).get(identity) is not media:
             self._admit(room, identity)
-        self._rooms.setdefault(room, {})[identity] = media
+        # Between workers it may be refused: who is not in is not written down.
         media.enter(room, role)
+        self._rooms.setdefault(room, {})[identity] = media
 
     def sit(self, room: str, identity: str, rate: int = RATE) -> Seat:
         """A program of this process enters: frames of 20 ms at ``rate`` to read and to write.

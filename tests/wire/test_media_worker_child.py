@@ -123,3 +123,11 @@ async def test_it_says_how_it_fares_and_stops_when_told(service: Service) -> Non
     assert quality.values[0] == 1
     service.say("stop")
     await service.life
+
+
+async def test_a_worker_that_cannot_serve_ends() -> None:
+    service = Service()
+    service.say("begin", MediaConfig(hold_music=Path("/there-is-none.wav")))
+    await service.life
+    assert service.heard == []
+    service.pipe.close()

@@ -134,6 +134,14 @@ class Child:
                 self._over.set()
 
     async def _begin(self, config: MediaConfig) -> None:
+        try:
+            await self._serve(config)
+        except Exception:
+            # The service sees the end of the pipe, and not a worker that never is ready.
+            log.exception("media.worker_failed")
+            self._over.set()
+
+    async def _serve(self, config: MediaConfig) -> None:
         trace = FarTrace(self._tell)
         rng = random.Random(random.SystemRandom().getrandbits(64))
         self._engine = Engine(config, self._clock, rng=rng, trace=trace, ports=self._ports)

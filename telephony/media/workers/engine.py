@@ -7,7 +7,7 @@ import random
 from dataclasses import replace
 
 from telephony.base.clock import Clock
-from telephony.base.errors import Busy, ConfigError
+from telephony.base.errors import Busy, ConfigError, MediaFailed
 from telephony.base.trace import Trace
 from telephony.calls.role import Role
 from telephony.media.config import RATE, MediaConfig
@@ -151,7 +151,7 @@ class WorkerEngine:
         seat = self._engine.sit(group, rate)
         try:
             self.meetings.join(self._home, seat, group)
-        except Busy:
+        except (Busy, MediaFailed):
             self._engine.rise(seat)
             raise
         return seat
@@ -204,10 +204,10 @@ class WorkerEngine:
         call = self._call_of.pop(lane.number, None)
         if call is None:
             return
-        _, numbers = self._calls[call]
+        _, numbers = self._calls.get(call, (None, set()))
         numbers.discard(lane.number)
         if not numbers:
-            del self._calls[call]
+            self._calls.pop(call, None)
 
     # -- inside ---------------------------------------------------------------------------------
 

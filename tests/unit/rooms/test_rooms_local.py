@@ -254,3 +254,23 @@ def test_without_seating_there_are_no_seats() -> None:
 def test_only_lanes_enter() -> None:
     with pytest.raises(MediaFailed):
         LocalRooms(CONFIG).join("lobby", "a", FakeMedia(ManualClock()))
+
+
+class NoWay:
+    """A lane for which there is no way to the others of a room."""
+
+    closed = False
+
+    def enter(self, group: str, role: Role = Role.SPEAKER) -> None:
+        raise Busy("no way")
+
+    def leave_group(self, group: str) -> None:
+        raise AssertionError("it was never in")
+
+
+def test_who_could_not_enter_is_not_in() -> None:
+    rooms = LocalRooms(MediaConfig())
+    with pytest.raises(Busy):
+        rooms.join("lobby", "a", NoWay())  # type: ignore[arg-type]
+    assert rooms.members("lobby") == []
+    rooms.leave("lobby", "a")
