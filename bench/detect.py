@@ -7,14 +7,10 @@ measured by turns. And what is found in that speech, which is to be nothing.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-
-# As the service has it: threads of BLAS that wait for a core cost a tick many times its time.
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import numpy as np
 import numpy.typing as npt
