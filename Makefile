@@ -27,7 +27,7 @@ format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Half an hour; with BENCH_ARGS=--full the medians of five runs of a minute, two to three hours.
+# Half an hour; with BENCH_ARGS=--full medians of five runs of a minute and more cases: some four hours.
 bench: .venv-bench/.installed
 	@sh bench/packages.sh
 	.venv-bench/bin/python -m bench $(BENCH_ARGS)

@@ -33,7 +33,7 @@ USUAL: dict[str, str] = {
     "tick": "--seconds 15",
     "calls": "--calls 100 1500 --runs 3 --seconds 20 --peer-runs 1 --peer-seconds 10",
     "bridge": "--runs 1 --seconds 15",
-    "loss": "",
+    "loss": "--seeds 4 --minutes 2",
     "amd": "",
     "setup": "--rates 100 200 --seconds 12",
     "parse": "",
@@ -43,8 +43,11 @@ FULL: dict[str, str] = {
     "tick": "--seconds 60",
     "calls": "--calls 100 250 1000 1500 --runs 5 --seconds 60 --peer-runs 3 --peer-seconds 20",
     "bridge": "--runs 5 --seconds 60 --peer-runs 3 --peer-seconds 20",
+    "loss": "",
     "setup": "--rates 50 100 200 250 300 --seconds 15",
 }
+MEDIANS = ("calls", "bridge")
+"""They take --runs and --seconds."""
 
 
 def run(name: str, words: str, folder: Path) -> bool:
@@ -72,11 +75,16 @@ def main() -> int:
     length.add_argument("--full", action="store_true")
     length.add_argument("--quick", action="store_true")
     parser.add_argument("--keep", action="store_true", help="these ratios are the new baseline")
+    parser.add_argument("--runs", type=int, help=f"of {' and '.join(MEDIANS)}")
+    parser.add_argument("--seconds", type=float, help="of each of these runs")
     a = parser.parse_args()
+    given = {"runs": a.runs, "seconds": a.seconds}
+    more = "".join(f" --{name} {value:g}" for name, value in given.items() if value)
     folder = BUILD / "quick" if a.quick else publish.RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     plan = QUICK if a.quick else FULL if a.full else USUAL
     names = [name for name in a.only if importlib.util.find_spec(f"bench.{name}")]
+    plan = {name: words + more * (name in MEDIANS) for name, words in plan.items()}
     failed = [name for name in names if not run(name, plan[name], folder)]
     if not a.quick:
         publish.publish()

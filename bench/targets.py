@@ -94,6 +94,12 @@ TARGETS = (
         for codec in ("PCMU", "PCMA", "G722")
         for calls in (50, 500)
     ),
+    *(
+        Target("loss", f"{rate}% {kind}", "points better, 95 % from", 0, most=False)
+        for rate in (1, 3, 5, 10)
+        for kind in ("random", "in bursts")
+    ),
+    Target("loss", "0 %", "points better, 95 % to", 0, most=False),
     Target("parse", "INVITE with SDP, 935 bytes", "us a message", 50),
     Target("setup", "200 calls/s", "failed or cut off", 0),
     Target("setup", "200 calls/s", "retransmissions, both ways", 0),
