@@ -45,9 +45,10 @@ def limit(total: Sums, gain: Gains) -> Samples:
 
 def _turned_down(total: Sums, gain: Gains) -> tuple[Samples, Gains]:
     rows, size = total.shape
-    blocks = total.reshape(rows, PARTS, size // PARTS)
-    peaks = np.maximum(blocks.max(axis=2), -1 - blocks.min(axis=2))
-    allowed = (FULL / np.maximum(peaks, FULL)).astype(np.float32)
+    blocks = total.astype(np.float32).reshape(rows, PARTS, size // PARTS)
+    # Maxima over so short an axis are slow; over the first one they are not.
+    peaks = np.abs(blocks).transpose(2, 0, 1).copy().max(axis=0)
+    allowed = np.float32(FULL) / np.maximum(peaks, np.float32(FULL))
     # The gain at the borders of the parts: no more than either neighbour allows ...
     nodes = np.empty((rows, PARTS + 1), np.float32)
     nodes[:, 0] = gain
@@ -60,7 +61,10 @@ def _turned_down(total: Sums, gain: Gains) -> tuple[Samples, Gains]:
         np.minimum(nodes[:, k], nodes[:, k - 1] + RELEASE, out=nodes[:, k])
     rise = np.arange(size // PARTS, dtype=np.float32) / np.float32(size // PARTS)
     slope = (nodes[:, 1:] - nodes[:, :-1])[:, :, None]
-    turned = np.rint(blocks * (nodes[:, :-1, None] + slope * rise))
+    gains = slope * rise
+    gains += nodes[:, :-1, None]
+    blocks *= gains
+    turned = np.rint(blocks, out=blocks)
     np.clip(turned, -FULL - 1, FULL, out=turned)
     return turned.reshape(rows, size).astype(np.int16), nodes[:, -1]
 

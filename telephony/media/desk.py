@@ -195,13 +195,12 @@ class Desk:
     def _add(self, voice: Samples, out: Samples, sounding: Flags) -> None:
         plan, gain = self._plan, self._gain
         if plan.to.size:
-            over = np.flatnonzero(sounding[plan.to] | (gain[plan.to] < 1))
-            if over.size:
-                to = plan.to[over]
-                total = out[to].astype(np.int32) + voice[plan.of[over]]
-            out[plan.to] = voice[plan.of]
-            if over.size:
-                self._limit(total, to, out)
+            over = sounding[plan.to] | (gain[plan.to] < 1)
+            if over.any():
+                self._add_to_sounds(plan.to[over], plan.of[over], voice, out)
+                out[plan.to[~over]] = voice[plan.of[~over]]
+            else:
+                out[plan.to] = voice[plan.of]
             sounding[plan.to] = True
         for lines in (plan.open, plan.asides):
             if lines.listeners.size:
@@ -209,6 +208,11 @@ class Desk:
                 total += out[lines.listeners]
                 self._limit(total, lines.listeners, out)
                 sounding[lines.listeners] = True
+
+    def _add_to_sounds(self, to: Rows, of: Rows, voice: Samples, out: Samples) -> None:
+        total = out[to].astype(np.int32)
+        total += voice[of]
+        self._limit(total, to, out)
 
     def _limit(self, total: Sums, rows: Rows, out: Samples) -> None:
         gains = self._gain[rows]
