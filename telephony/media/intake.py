@@ -77,8 +77,9 @@ class Intake:
         kind = heads.payload_type.astype(np.int16)
         voice = kind == streams.voice_type[rows]
         event = kind == streams.event_type[rows]
+        comfort = kind == COMFORT_NOISE
         wanted = heads.valid & (sizes < WIDTH) & streams.hears[rows]
-        wanted &= voice | event | (kind == COMFORT_NOISE)
+        wanted &= voice | event | comfort
         step = sources.steps(rows, heads.sequence)
         regular = wanted & sources.regular(rows, heads.ssrc, step)
         strange = np.flatnonzero(wanted & ~regular)
@@ -93,6 +94,11 @@ class Intake:
         if again.any():
             regular[np.flatnonzero(regular)[again]] = False
         self._put(np.flatnonzero(regular & voice), batch, heads, step)
+        if comfort.any():
+            for index in np.flatnonzero(regular & comfort & ~voice).tolist():
+                start, size = int(heads.offset[index]), int(heads.length[index])
+                payload = matrix[index, start : start + size].tobytes()
+                self._playout.comfort.describe(int(rows[index]), payload)
         # Of whatever source and number: some gateways send keys beside their stream, and the latch
         # has vouched for the sender.
         for index in np.flatnonzero(wanted & event).tolist():

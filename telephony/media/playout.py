@@ -26,6 +26,7 @@ from telephony.audio.conceal import FADED
 from telephony.media.columns import Codes, Columns, Counts, Flags, Floats, Rows, Samples, Words
 from telephony.media.config import FRAME, RATE, TICK_MS
 from telephony.media.jitter import JitterRings
+from telephony.media.playout_comfort import SEED, Comfort
 from telephony.media.playout_target import SLACK, Delays
 from telephony.media.playout_voice import LONG_GONE, Decoder, Voice
 
@@ -102,6 +103,7 @@ class Playout(Columns):
         self.rings = JitterRings(capacity)
         self.delays = Delays(capacity, max_depth_ms * OCTETS_MS)
         self.voice = Voice(capacity, decode)
+        self.comfort = Comfort(capacity, np.random.default_rng(SEED))
         self._lead = depth_ms * OCTETS_MS
         self._max = max_depth_ms * OCTETS_MS
         self._due = -np.inf
@@ -113,13 +115,13 @@ class Playout(Columns):
         stage = np.zeros(capacity, np.uint8)
         stage[: self._stage.size] = self._stage
         self._stage = stage
-        for part in (self.rings, self.delays, self.voice, *self._stages):
+        for part in (self.rings, self.delays, self.comfort, self.voice, *self._stages):
             part.grow(capacity)
 
     def clear(self, row: int) -> None:
         super().clear(row)
         self._stage[row] = 0
-        for part in (self.rings, self.delays, self.voice, *self._stages):
+        for part in (self.rings, self.delays, self.comfort, self.voice, *self._stages):
             part.clear(row)
 
     def attach(self, stage: Voice) -> None:
@@ -133,6 +135,7 @@ class Playout(Columns):
     def forget(self, row: int) -> None:
         """The next packet begins a new clock (another SSRC or numbering)."""
         self.rings.forget(row)
+        self.comfort.on[row] = False
 
     def depth_ms(self, row: int) -> float:
         """How much lies ready."""
@@ -332,12 +335,18 @@ class Playout(Columns):
         playing = rings.playing[rows]
         there = rings.there(rows) & (at >= self.opens[rows][:, None]) & playing[:, None]
         some = np.asarray(there.any(axis=1))
-        alive = some | (self.hole[rows] < FADED)
+        noisy = self.comfort.on[rows]
+        alive = some | (self.hole[rows] < FADED) | noisy
         for stage, mask in self._parts(rows):
             stage.hush(rows[mask & ~alive])
             chosen = mask & alive
-            if chosen.any():
-                stage.mend(rows[chosen], codes[chosen], there[chosen], self.splice[rows[chosen]])
+            if not chosen.any():
+                continue
+            noise = None
+            if noisy[chosen].any():
+                noise = self.comfort.frames(rows[chosen], stage.factor)
+            splice = self.splice[rows[chosen]]
+            stage.mend(rows[chosen], codes[chosen], there[chosen], splice, noise)
         self.splice[rows] = False
         self._count(rows, at, there, some, playing)
 

@@ -243,3 +243,18 @@ def test_jitter_is_measured_from_arrival_times(rig: Rig) -> None:
         rig.wire(lane).arrive(stream.packet(b"\xff" * 160))
         rig.tick()
     assert lane.quality().jitter_ms == pytest.approx(4.0, abs=0.3)
+
+
+def test_a_pause_with_described_noise_sounds_like_it(rig: Rig) -> None:
+    stream = Stream()
+    packets = [[p] for p in stream.packets(tone(440, 400))]
+    packets.append([stream.packet(bytes([40]), 13, 0)])
+    stream.timestamp += 160 * 40
+    packets += [[] for _ in range(39)]
+    packets += [[p] for p in stream.packets(tone(440, 200))]
+    out = listen(rig, packets)
+    pause = out[27 * 160 : 55 * 160].astype(float)
+    level = 10 * np.log10((pause**2).mean() / 32768**2)
+    assert level == pytest.approx(-40, abs=1.5)
+    quality = rig.bank.quality(0)
+    assert (quality.lost, quality.concealed, quality.late) == (0, 0, 0)
