@@ -37,13 +37,14 @@ def ticks(seconds: float) -> int:
 QUIETEST, NOISIEST = -70.0, -30.0
 """Between these levels (dBm0) the background is looked for."""
 ABOVE_NOISE = 9.0
-BELOW_LOUDEST = 13.0
+BELOW_LOUDEST = 11.0
 """dB. The foreground is so far above the background and not farther below the loudest so far."""
 FAINTEST = -50.0
 FALL, RISE = 0.3, 0.04
 """The background follows what is softer by this share a tick, and else rises by so many dB."""
-FADE = 0.02
-"""dB a tick by which the loudest is forgotten."""
+ATTACK, FADE = 0.5, 0.02
+"""The loudest follows what is louder by this share a tick, so that a knock on the receiver does not
+hide the words behind it, and is forgotten by so many dB."""
 NEW, ON, OFF = 0.3, 0.5, 0.2
 """Share of a new tick in the average, and where voice begins and ends in it: one click is no
 voice, and one stop consonant no pause."""
@@ -148,11 +149,6 @@ class Answers(Columns):
         self._who.pop(row, None)
         self._end.pop(row, None)
 
-    @property
-    def watched(self) -> bool:
-        """Whether anybody is listened to."""
-        return bool(self.task.any())
-
     # -- time -----------------------------------------------------------------------------------
 
     def listen(self, level: Floats, voiced: Flags, steady: Counts) -> None:
@@ -190,7 +186,8 @@ class Answers(Columns):
         )
         self.floor[rows] = floor
         near = voiced & (level > floor + ABOVE_NOISE) & (level > FAINTEST)
-        top = np.maximum(self.top[rows] - FADE, np.where(near, level, QUIETEST))
+        top = np.maximum(self.top[rows] - FADE, QUIETEST)
+        top += ATTACK * np.where(near, np.maximum(level - top, 0.0), 0.0)
         self.top[rows] = top
         # A tone is told apart; as voice it would be a very steady talker.
         loud = near & (level > top - BELOW_LOUDEST) & ~tone
@@ -216,6 +213,7 @@ class Answers(Columns):
         knock = waiting & (voiced < LEAST)
         self.first[rows[knock]] = -1
         self.voiced[rows[knock]] = 0
+        self.top[rows[knock]] = QUIETEST
         late = begun & (age - first >= DECIDE)
         talked = (waiting | late) & ~knock
         length = np.where(waiting, 0, self.last[rows] - first)

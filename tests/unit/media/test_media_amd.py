@@ -130,6 +130,11 @@ def test_a_knock_is_no_greeting(lines: Lines) -> None:
     assert lines.heard[0].verdict == "human"
 
 
+def test_a_loud_knock_does_not_hide_soft_words(lines: Lines) -> None:
+    lines.hears((SILENT, 0.2), (-5.0, 0.04), (SILENT, 0.3), (-28.0, 0.6), (SILENT, 1.2))
+    assert lines.heard[0].verdict == "human"
+
+
 def test_a_noisy_room_is_not_the_speaker(lines: Lines) -> None:
     lines.hears((-38.0, 1.0), (VOICE, 0.7), (-38.0, 1.2))
     assert lines.heard[0].verdict == "human"
