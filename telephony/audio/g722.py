@@ -39,8 +39,12 @@ SAMPLES: Final = 2 * STEPS
 """PCM samples of one frame of one lane, at 16 kHz."""
 
 _BLOCK = 20
+_PART, _MANY = 40, 1500
 _TAPS = 22
 _A2_LIMIT, _A_SUM = 12288, 15360
+# Of UPPOL2: 4 · a1 in 16 bits, its sign turned, by 2⁻⁷. As an array of many values a limit is
+# cheaper than as one.
+_TURN, _TURN_LOW, _TURN_HIGH = -32, -8191, 8192
 _MAX16 = 32767
 _HALF = 16383
 
@@ -56,13 +60,8 @@ _NB = 18
 _ROWS = 19
 
 # Looked up once: in the loops the look-up would be a tenth of the call.
-_add, _sub, _mul, _div, _floordiv = (
-    np.add,
-    np.subtract,
-    np.multiply,
-    np.divide,
-    np.floor_divide,
-)
+_add, _sub, _mul, _div = np.add, np.subtract, np.multiply, np.divide
+_floordiv = np.floor_divide
 _min, _max, _sign, _negative, _copysign = (
     np.minimum,
     np.maximum,
@@ -210,14 +209,24 @@ def _factors(index: Index, state: Int32) -> tuple[Index, Int32]:
 
 def _zeros(past: Int32, first: Int32) -> tuple[Int32, Int32]:
     """UPZERO and FILTEZ: coefficients after the last step, and each step's sum (steps, n)."""
+    sums = []
+    # In parts, so that what the loop writes is still near when it is read.
+    steps = _PART if first.size > _MANY else len(past)
+    for at in range(0, len(past) - 6, steps):
+        first, part = _some_zeros(past[at : at + steps + 6], first)
+        sums.append(part)
+    return first, np.concatenate(sums)
+
+
+def _some_zeros(past: Int32, first: Int32) -> tuple[Int32, Int32]:
     d = past[6:]
     steps = len(d)
     gain = _windows((past >> 31) | 1, steps) * (_sign(d) << 7)[:, None]
-    b: Int32 = np.empty((steps + 1, *first.shape), dtype=np.int32)
+    b = _ints(steps + 1, *first.shape)
     b[0] = first
     scratch = np.empty_like(first)
     leak = np.full_like(first, 255)
-    shift = np.array(8, dtype=np.int32)
+    shift = _constant(8)
     for now, up, after in zip(b, gain, b[1:], strict=False):
         _mul(now, leak, scratch)
         _shr(scratch, shift, scratch)
@@ -236,24 +245,22 @@ def _poles(sign: Int32, first: Int32) -> Int32:
     steps = len(sign) - 2
     same = np.stack([sign[:-2] * sign[2:], sign[1:-1] * sign[2:]], axis=1)
     up = same * np.array([[128], [192]], dtype=np.int32)
-    turn = same[:, 1] * -4
     a: Int32 = np.empty((steps + 1, 2, n), dtype=np.int32)
     a[0] = first
     leak = np.repeat(np.array([[254], [255]], dtype=np.int32), n, axis=1)
-    scratch, x, limit = np.empty_like(leak), np.empty_like(leak[0]), np.empty_like(leak[0])
-    top, bottom = np.array(_MAX16, dtype=np.int32), np.array(-_MAX16 - 1, dtype=np.int32)
-    shift, eight = np.array(7, dtype=np.int32), np.array(8, dtype=np.int32)
-    most = np.array(_A2_LIMIT, dtype=np.int32)
-    least, both = -most, np.array(_A_SUM, dtype=np.int32)
+    scratch, x, limit = _ints(2, n), _ints(n), _ints(n)
+    low_end, high_end, most, least = _ints(n), _ints(n), _ints(n), _ints(n)
+    low_end[:], high_end[:], most[:], least[:] = _TURN_LOW, _TURN_HIGH, _A2_LIMIT, -_A2_LIMIT
+    shift, turn, both = _constant(8), _constant(_TURN), _constant(_A_SUM)
     for now, gain, sense, after, a2, a1, was in zip(
-        a[:-1], up, turn, a[1:], a[1:, 0], a[1:, 1], a[:-1, 1], strict=True
+        a[:-1], up, same[:, 1], a[1:], a[1:, 0], a[1:, 1], a[:-1, 1], strict=True
     ):
         _mul(was, sense, x)
-        _min(x, top, out=x)
-        _max(x, bottom, out=x)
-        _shr(x, shift, x)
+        _min(x, high_end, out=x)
+        _max(x, low_end, out=x)
+        _floordiv(x, turn, x)
         _mul(now, leak, scratch)
-        _shr(scratch, eight, scratch)
+        _shr(scratch, shift, scratch)
         _add(scratch, gain, after)
         _add(a2, x, a2)
         _min(a2, most, out=a2)
@@ -433,8 +440,10 @@ class _Steps:
         leak = np.repeat(np.array([[255]] * 6 + [[254], [255]], dtype=np.int32), n, axis=1)
         gain = np.repeat(np.array([[128], [192]], dtype=np.int32), n, axis=1)
         c14, c8, c31, one = (_constant(v) for v in (14, 8, 31, 1))
-        turn, low_end, high_end = (_constant(v) for v in (-32, -8191, 8192))
-        most, least, both = (_constant(v) for v in (_A2_LIMIT, -_A2_LIMIT, _A_SUM))
+        low_end, high_end = _ints(n), _ints(n)
+        most, least = _ints(n), _ints(n)
+        low_end[:], high_end[:], most[:], least[:] = _TURN_LOW, _TURN_HIGH, _A2_LIMIT, -_A2_LIMIT
+        turn, both = _constant(_TURN), _constant(_A_SUM)
         centre = _constant(tables.CENTRE, np.float64)
         step_low, step_high = tables.STEP_LOW.take, tables.STEP_HIGH.take
         sign_low, sign_high = tables.SIGN_LOW.take, tables.SIGN_HIGH.take
