@@ -8,10 +8,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 import structlog
@@ -19,10 +16,9 @@ import structlog
 from telephony.base.clock import Clock
 from telephony.base.errors import Busy
 from telephony.base.trace import Action, Trace
-from telephony.calls.ports import Played, Recorded, Sound
+from telephony.calls.ports import Sound
 from telephony.calls.role import Role
 from telephony.media.config import MediaConfig
-from telephony.media.salvage import salvage
 from telephony.media.stats import TickStats
 from telephony.media.workers.lane import RemoteLane
 from telephony.media.workers.meetings import TRUNK_HOST, Meetings
@@ -30,13 +26,13 @@ from telephony.media.workers.messages import (
     FACTS,
     ORDERS,
     PIECE,
-    WATCHES,
     Message,
     Ref,
     is_done,
 )
 from telephony.media.workers.pipe import CEILING, Pipe
 from telephony.media.workers.sounds import Sounds
+from telephony.media.workers.tickets import Tickets, guarded
 
 log = structlog.get_logger("telephony.media.worker")
 
@@ -53,17 +49,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
 SETTLED_SECONDS = 60.0
 MAX_SOUNDS_QUEUED = CEILING // 2
 """Octets on the way to a worker, over which a sound that it does not know is not played."""
-
-
-@dataclass(slots=True)
-class Ticket:
-    """A callback that the worker owes a result."""
-
-    lane: RemoteLane
-    kind: Ref
-    done: Callable[[Any], None]
-    total_ms: int = 0
-    path: Path = Path()
 
 
 class House(Protocol):
@@ -103,8 +88,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._ready: asyncio.Future[None] | None = None
         self._known: set[int] = set()
-        self._tickets: dict[int, Ticket] = {}
-        self._last = 0
+        self._tickets = Tickets(self._ended, self._spawn)
         self._heard = 0.0
         self._suspect = False
         self._born = 0.0
@@ -205,19 +189,17 @@ class Worker:
             self._ready.set_exception(OSError("the media worker ended while it started"))
         self.past.merge(self.stats)
         self.stats = TickStats()
-        lanes, tickets = list(self.lanes.values()), list(self._tickets.values())
+        lanes = list(self.lanes.values())
         self.lanes.clear()
-        self._tickets.clear()
         if not self._stopping:
             log.error("media.worker_died", worker=self.name, lanes=len(lanes))
         for lane in lanes:
             self._house.freed(lane)
         self._house.meetings.lost(self)
-        for ticket in tickets:
-            self._settle(ticket)
+        self._tickets.settle_all()
         for lane in lanes:
             if not lane.closed:
-                _guarded(lane.on_lost)
+                guarded(lane.on_lost)
         if not self._stopping:
             self._spawn(self._restart(), "restart")
 
@@ -291,23 +273,13 @@ class Worker:
             elif kind is Ref.LANE:
                 value = value.number
             elif is_done(kind):
-                self._last += 1
-                self._tickets[self._last] = _ticket(lane, kind, value, given)
-                if kind in WATCHES:
-                    lane.watches.append(self._last)
-                value = self._last
+                value = self._tickets.take(lane, kind, value, given)
             values.append(value)
         self._pipe.send(ORDERS.encode(row, lane.number, *values))
 
     def refuse(self, lane: RemoteLane, name: str, given: dict[str, Any]) -> None:
         """Nobody takes the order: what waits for its result has it now."""
-        for key, kind in ORDERS.row(name, of_lane=True).fields.items():
-            if kind is Ref.RECORDED:
-                given[key](
-                    Recorded(given["path"], 0, 0, "failed", "the leg has no engine any more")
-                )
-            elif is_done(kind):
-                self._settle(_ticket(lane, kind, given[key], given))
+        self._tickets.settle_unsent(lane, name, given)
 
     def forget(self, number: int) -> None:
         """A sound is wanted no more."""
@@ -342,13 +314,9 @@ class Worker:
             return
         match name:
             case "played" | "recorded" | "counted" | "answer" | "greeting":
-                ticket = self._tickets.pop(values[0], None)
-                if ticket is not None:
-                    self._answer(ticket, values[1])
+                self._tickets.answer(*values)
             case "refused":
-                ticket = self._tickets.pop(values[0], None)
-                if ticket is not None:
-                    self._settle(ticket)
+                self._tickets.refuse(*values)
             case "quality":
                 if (lane := self.lanes.get(values[0])) is not None:
                     lane.told = values[1]
@@ -368,36 +336,11 @@ class Worker:
         if name == "on_lost":
             del self.lanes[number]
             self._house.freed(lane)
-        _guarded(partial(getattr(lane, name), *values))
+        guarded(getattr(lane, name), *values)
 
-    def _answer(self, ticket: Ticket, result: Any) -> None:
-        if ticket.kind is Ref.COUNTED:
-            ticket.lane.told = result
-            if self.lanes.pop(ticket.lane.number, None) is not None:
-                self._house.freed(ticket.lane)
-            self._drop_watches(ticket.lane)
-        _guarded(partial(ticket.done, result))
-
-    def _drop_watches(self, lane: RemoteLane) -> None:
-        """What is never called when a leg ends first."""
-        for number in lane.watches:
-            self._tickets.pop(number, None)
-        lane.watches.clear()
-
-    def _settle(self, ticket: Ticket) -> None:
-        """The result that is left when no worker gives one."""
-        match ticket.kind:
-            case Ref.PLAYED:
-                self._answer(ticket, Played(0, ticket.total_ms, False, None))
-            case Ref.RECORDED:
-                self._spawn(self._salvage(ticket), "salvage")
-            case Ref.COUNTED:
-                self._answer(ticket, ticket.lane.told)
-
-    async def _salvage(self, ticket: Ticket) -> None:
-        """What the dead worker wrote is what the caller said."""
-        found = await asyncio.to_thread(salvage, ticket.path)
-        self._answer(ticket, found)
+    def _ended(self, lane: RemoteLane) -> None:
+        if self.lanes.pop(lane.number, None) is not None:
+            self._house.freed(lane)
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -421,21 +364,7 @@ class Worker:
         if self._pipe is not None:
             self._pipe.send(ORDERS.encode(ORDERS.row(name), *values))
 
-    def _spawn(self, work: Any, name: str) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _ticket(lane: RemoteLane, kind: Ref, done: Callable[[Any], None], given: Any) -> Ticket:
-    sound = given.get("sound")
-    total = sound.duration_ms if isinstance(sound, Sound) else 0
-    return Ticket(lane, kind, done, total, given.get("path", Path()))
-
-
-def _guarded(callback: Callable[[], object]) -> None:
-    try:
-        callback()
-    except Exception:
-        # One call's fault must not keep the others from being told.
-        log.exception("media.fact_failed")
