@@ -18,6 +18,7 @@ from aiohttp import web
 from telephony.accounts.keys import digest_key, hint, is_live, make_pepper, make_secret
 from telephony.accounts.model import DEFAULT_ORGANIZATION, Key
 from telephony.api.deps import Deps
+from telephony.api.feeds import Feeds
 from telephony.api.server import Runner, build
 from telephony.base.errors import ConfigError, MediaFailed, SpeechUnavailable, StoreUnavailable
 from telephony.base.ids import Ids
@@ -195,6 +196,8 @@ class App:
         deps = Deps(
             dialler=self.switchboard,
             calls=self.store.calls,
+            turns=self.store.calls,
+            feeds=Feeds(self.store.calls, self.store.calls.changes),
             callbacks=self.store.callbacks,
             callback_queue=self.store.callbacks,
             numbers=self.store.numbers,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from telephony.api.files import message_url, recording_file, sign_url
 from telephony.api.routes import Ask, Route
+from telephony.api.said import turns_of
 from telephony.api.wire.base import render
 from telephony.api.wire.calls import (
     CallDetail,
@@ -20,10 +21,7 @@ from telephony.api.wire.calls import (
 )
 from telephony.base.errors import NotFound
 from telephony.calls.call import Call
-from telephony.calls.events import Event, decode
-from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport, Turn
-from telephony.reports.transcript import transcript
 
 NO_SESSION = "SESSION_NOT_FOUND"
 
@@ -37,22 +35,12 @@ async def find(ask: Ask) -> Call:
 
 
 async def turns(ask: Ask, call: Call, report: CallReport | None) -> Sequence[Turn]:
-    """What was said so far: the report's, or folded from the events of a live call."""
-    if report is not None:
-        return sorted(report.turns, key=lambda turn: turn.index)
-    events = await ask.deps.calls.events_of(ask.organization, call.id)
-    return transcript(call.id, _facts(events))
-
-
-def _facts(events: Sequence[CallEvent]) -> list[Event]:
-    """The facts themselves; a row of a kind that this version does not know is passed over."""
-    facts = []
-    for event in events:
-        try:
-            facts.append(decode(event.kind, event.data))
-        except (KeyError, ValidationError):
-            continue
-    return facts
+    """What was said so far: what an agent posted, the report's, or folded from a live call."""
+    posted = await ask.deps.calls.turns_of(ask.organization, call.id)
+    if posted or report is None:
+        events = [] if posted else await ask.deps.calls.events_of(ask.organization, call.id)
+        return turns_of(call.id, events, posted)
+    return sorted(report.turns, key=lambda turn: turn.index)
 
 
 async def recording_url(ask: Ask) -> str:
@@ -63,8 +51,9 @@ async def recording_url(ask: Ask) -> str:
     return sign_url(ask, call.id)
 
 
-def _body(ask: Ask, report: CallReport) -> ReportBody:
-    return ReportBody.of(report, lambda message: message_url(ask, report.session, message))
+def _body(ask: Ask, report: CallReport, said: Sequence[Turn]) -> ReportBody:
+    whole = replace(report, turns=tuple(said))
+    return ReportBody.of(whole, lambda message: message_url(ask, report.session, message))
 
 
 async def detail(ask: Ask) -> web.StreamResponse:
@@ -72,7 +61,7 @@ async def detail(ask: Ask) -> web.StreamResponse:
     call = await find(ask)
     report = await ask.deps.calls.report(ask.organization, call.id)
     said = await turns(ask, call, report)
-    return render(CallDetail.of(call, _body(ask, report) if report else None, said))
+    return render(CallDetail.of(call, _body(ask, report, said) if report else None, said))
 
 
 async def events(ask: Ask) -> web.StreamResponse:
@@ -88,7 +77,7 @@ async def report(ask: Ask) -> web.StreamResponse:
     found = await ask.deps.calls.report(ask.organization, call.id)
     if found is None:
         raise NotFound("the call has no report yet")
-    return render(_body(ask, found))
+    return render(_body(ask, found, await turns(ask, call, found)))
 
 
 async def recording(ask: Ask) -> web.StreamResponse:

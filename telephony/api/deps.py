@@ -16,10 +16,11 @@ from telephony.accounts.ports import (
     OrganizationStore,
     Repository,
 )
+from telephony.api.feeds import Feeds
 from telephony.base.clock import Clock
 from telephony.base.ids import Ids
 from telephony.calls.orders import DialOrder, DialResult, EndResult
-from telephony.calls.ports import CallbackQueue, CallbackReader, CallReader
+from telephony.calls.ports import CallbackQueue, CallbackReader, CallReader, TurnStore
 
 Network = IPv4Network | IPv6Network
 
@@ -72,6 +73,8 @@ class Deps:
 
     dialler: Dialler
     calls: CallReader
+    turns: TurnStore
+    feeds: Feeds
     callbacks: CallbackReader
     callback_queue: CallbackQueue
     numbers: Repository[PhoneNumber]

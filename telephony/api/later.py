@@ -10,8 +10,6 @@ from telephony.api.routes import Ask, Route
 # The contract's endpoint index (section 2), less what is served.
 _PATHS = """
 POST /v1/sessions
-GET /v1/sessions/{id}/stream
-POST /v1/sessions/{id}/turns
 POST /v1/sessions/{id}/sidebands/openai
 POST /v1/calls/{id}/report/finalize
 POST /v1/calls/{id}/web-join

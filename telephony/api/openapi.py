@@ -154,6 +154,8 @@ def _responses(route: Route, names: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _success(route: Route, names: dict[Any, Any]) -> dict[str, Any]:
+    if route.streams:
+        return {"description": "Server-sent events", "content": {"text/event-stream": {}}}
     if route.reply is None:
         return {"description": "Done"}
     schema = names[route.reply, "serialization"]

@@ -29,6 +29,10 @@ class Caller:
     requests_per_second: float | None = None
 
 
+def _as_it_is(response: web.StreamResponse) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One request, what it may use, and who asks. ``params`` are the path's, decoded."""
@@ -37,6 +41,8 @@ class Ask:
     deps: Deps
     params: Mapping[str, str]
     caller: Caller | None = None
+    prepare: Callable[[web.StreamResponse], None] = _as_it_is
+    """Gives a response the headers that all have; for those that are sent by the handler."""
 
     @property
     def organization(self) -> str:
@@ -64,7 +70,7 @@ class Route:
 
     The rest is what the OpenAPI document says of it: the shapes of the ``query``, the ``body`` and
     the ``reply`` (``many``: a bare array of them), the ``status`` of success, and ``problems``:
-    failures beside those that every route can have.
+    failures beside those that every route can have. ``streams``: the reply is server-sent events.
     """
 
     method: str
@@ -77,6 +83,7 @@ class Route:
     many: bool = False
     status: int = 200
     problems: tuple[int, ...] = ()
+    streams: bool = False
 
     @property
     def scope(self) -> Scope:

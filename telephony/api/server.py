@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -27,6 +28,7 @@ from telephony.api import (
     organization,
     phones,
     sessions,
+    streams,
     trunks,
 )
 from telephony.api.auth import Authenticator
@@ -56,6 +58,7 @@ _METHODS = "GET, HEAD, POST, PATCH, PUT, DELETE, OPTIONS"
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 TABLE: web.AppKey[Table] = web.AppKey("table", Table)
 
 
@@ -63,6 +66,7 @@ def routes() -> list[Route]:
     """Every row: what is served, and what is known and comes later."""
     nouns = (
         sessions,
+        streams,
         calls,
         callbacks,
         numbers,
@@ -84,6 +88,7 @@ def build(deps: Deps, more: Iterable[Route] = ()) -> web.Application:
     door = _Door(deps, table)
     app[TABLE] = table
     app.middlewares.append(door.guard)
+    app.on_shutdown.append(door.send_away)
     app.router.add_route("*", "/{path:.*}", door.dispatch, expect_handler=_expect)
     return app
 
@@ -102,6 +107,7 @@ class _Door:
         """Errors as JSON, an id on every answer, CORS."""
         given = request.headers.get("X-Request-ID", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else self._deps.ids.make("req")
+        request[REQUEST_ID] = request_id
         try:
             response = await handler(request)
         except TelephonyError as error:
@@ -118,10 +124,17 @@ class _Door:
             log.exception("a request failed", request=request_id, path=request.path)
             response = reply_of_status(500)
         if not response.prepared:
-            response.headers["X-Request-ID"] = request_id
-            response.headers[hdrs.SERVER] = "telephony"
-            self._cors(request, response)
+            self._dress(request, response)
         return response
+
+    def _dress(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["X-Request-ID"] = request[REQUEST_ID]
+        response.headers[hdrs.SERVER] = "telephony"
+        self._cors(request, response)
+
+    async def send_away(self, app: web.Application) -> None:
+        """The server stops: streams end in words that bring their clients back."""
+        self._deps.feeds.close()
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
         """Find the row, check the key, call the handler."""
@@ -130,7 +143,8 @@ class _Door:
             return self._no_route(request, found)
         ask = Ask(request, self._deps, found.params)
         caller = await self._caller(ask, found.route)
-        return await found.route.handler(Ask(request, self._deps, found.params, caller))
+        dress = partial(self._dress, request)
+        return await found.route.handler(Ask(request, self._deps, found.params, caller, dress))
 
     async def _caller(self, ask: Ask, route: Route) -> Caller | None:
         if route.public or (route.handler is health.metrics and health.open_to(ask)):

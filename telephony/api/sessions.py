@@ -5,13 +5,14 @@ from __future__ import annotations
 from aiohttp import web
 
 from telephony.api.body import read_object
-from telephony.api.calls import find, recording_url, turns
+from telephony.api.calls import NO_SESSION, find, recording_url, turns
 from telephony.api.checks import known_agent
 from telephony.api.idempotency import Prepare, once
 from telephony.api.routes import Ask, Route
 from telephony.api.wire.base import parse, parse_query, render
 from telephony.api.wire.dial import DialBody, DialReply
 from telephony.api.wire.sessions import (
+    PostedTurns,
     SessionDetail,
     SessionEntry,
     SessionPage,
@@ -19,6 +20,7 @@ from telephony.api.wire.sessions import (
     SessionTranscript,
     SessionTurn,
 )
+from telephony.base.errors import NotFound
 from telephony.calls.orders import DialResult
 
 
@@ -62,6 +64,15 @@ async def transcript(ask: Ask) -> web.StreamResponse:
     return render(SessionTranscript(entries=entries))
 
 
+async def post_turns(ask: Ask) -> web.StreamResponse:
+    """POST /v1/sessions/{id}/turns: a worker's transcript; the same index replaces."""
+    call = await find(ask)
+    body = parse(PostedTurns, await read_object(ask.request))
+    if not await ask.deps.turns.put_turns(ask.organization, call.id, body.distinct()):
+        raise NotFound("session not found", code=NO_SESSION)
+    return web.Response(status=202)
+
+
 async def recording(ask: Ask) -> web.StreamResponse:
     """GET /v1/sessions/{id}/recording: the one redirect of the contract."""
     return web.Response(status=302, headers={"Location": await recording_url(ask)})
@@ -80,5 +91,6 @@ def routes() -> list[Route]:
         Route("GET", "/v1/sessions", page, query=SessionQuery, reply=SessionPage),
         Route("GET", "/v1/sessions/{id}", detail, reply=SessionDetail),
         Route("GET", "/v1/sessions/{id}/transcript", transcript, reply=SessionTranscript),
+        Route("POST", "/v1/sessions/{id}/turns", post_turns, body=PostedTurns, status=202),
         Route("GET", "/v1/sessions/{id}/recording", recording, status=302),
     ]

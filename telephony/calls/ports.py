@@ -18,7 +18,7 @@ from telephony.calls.callback import Callback, CallbackStatus
 from telephony.calls.events import Event, LegOffered, MediaQuality
 from telephony.calls.outcome import Cause, Outcome
 from telephony.calls.public import CallEvent
-from telephony.calls.record import CallReport
+from telephony.calls.record import CallReport, Turn
 from telephony.calls.role import Role
 
 Emit = Callable[[Event], None]
@@ -351,9 +351,32 @@ class CallReader(Protocol):
         """Newest first; the cursor is stable under inserts. Raises BadInput on a bad cursor."""
         ...
 
-    async def events_of(self, organization: str, session: str) -> list[CallEvent]: ...
+    async def events_of(self, organization: str, session: str, after: int = 0) -> list[CallEvent]:
+        """Oldest first; ``after``: only those with a greater ``seq``."""
+        ...
 
     async def report(self, organization: str, session: str) -> CallReport | None: ...
+
+    async def turns_of(self, organization: str, session: str) -> list[Turn]:
+        """What the session's agent said was spoken, by index."""
+        ...
+
+
+class TurnStore(Protocol):
+    """Where an agent's own account of the conversation is kept."""
+
+    async def put_turns(self, organization: str, session: str, turns: Sequence[Turn]) -> bool:
+        """Keep them; the same index replaces. False: no such call of this organization."""
+        ...
+
+
+class Changes(Protocol):
+    """Says when something of a call was written, by whatever process."""
+
+    def watch(self, session: str, changed: Callable[[], None]) -> Callable[[], None]:
+        """``changed`` is called on the loop after a write, at times without one; returns what
+        ends it."""
+        ...
 
 
 class CallbackQueue(Protocol):

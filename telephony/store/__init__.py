@@ -111,4 +111,5 @@ class Store:
 
     async def close(self) -> None:
         """Finish what was begun and close."""
+        await self.calls.changes.close()
         await self.database.close()

@@ -18,10 +18,18 @@ from telephony.base.errors import BadInput
 from telephony.calls.call import Call
 from telephony.calls.ports import Append, CallFilter
 from telephony.calls.public import CallEvent
-from telephony.calls.record import CallReport
+from telephony.calls.record import CallReport, Turn
 from telephony.store import rows
+from telephony.store.changes import LiveChanges
 from telephony.store.database import Database
-from telephony.store.tables import aware, call_events, call_reports, calls, moment_text
+from telephony.store.tables import (
+    aware,
+    call_events,
+    call_reports,
+    calls,
+    moment_text,
+    session_turns,
+)
 
 _FIXED = frozenset({"id", "organization", "created_at"})
 _KEPT = frozenset({"session", "organization", "created_at"})
@@ -37,10 +45,12 @@ class Recording:
 
 
 class Calls:
-    """``CallStore`` and ``CallReader`` over the database."""
+    """``CallStore``, ``CallReader`` and ``TurnStore`` over the database; ``changes`` tells of what
+    was written."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.changes = LiveChanges(database)
         event = database.insert(call_events)
         self._add_events = database.prepare(
             event.on_conflict_do_nothing(index_elements=["session", "seq"]), rows.EVENT
@@ -80,8 +90,10 @@ class Calls:
                 (self._put_calls, call_rows),
                 (self._add_events, event_rows),
                 (self._put_reports, reports),
-            )
+            ),
+            lambda connection: self.changes.announce(connection, list(latest)),
         )
+        self.changes.wrote(latest)
 
     async def forget_recording(self, session: str) -> None:
         """The file is gone: the call says so, and the clean-up does not meet it again."""
@@ -155,10 +167,14 @@ class Calls:
         found = found[:limit]
         return found, write_cursor(found[-1].created_at, found[-1].id)
 
-    async def events_of(self, organization: str, session: str) -> list[CallEvent]:
+    async def events_of(self, organization: str, session: str, after: int = 0) -> list[CallEvent]:
         query = (
             sa.select(call_events)
-            .where(call_events.c.session == session, call_events.c.organization == organization)
+            .where(
+                call_events.c.session == session,
+                call_events.c.organization == organization,
+                call_events.c.seq > after,
+            )
             .order_by(call_events.c.seq)
         )
         return [rows.event(row) for row in await self._all(query)]
@@ -170,6 +186,69 @@ class Calls:
             )
         )
         return None if row is None else rows.report(row)
+
+    # --- what an agent says was said -----------------------------------------------------------
+
+    async def put_turns(self, organization: str, session: str, turns: Sequence[Turn]) -> bool:
+        ours = sa.select(calls.c.id).where(
+            calls.c.id == session, calls.c.organization == organization
+        )
+        insert = self._database.insert(session_turns)
+        replacing = {
+            column.name: insert.excluded[column.name]
+            for column in session_turns.columns
+            if not column.primary_key
+        }
+        statement = insert.on_conflict_do_update(
+            index_elements=["session", "index"], set_=replacing
+        )
+        turn_rows = [
+            {
+                "session": session,
+                "index": turn.index,
+                "source": turn.source,
+                "text": turn.text,
+                "started_at": turn.started_at,
+                "ended_at": turn.ended_at,
+                "latency_status": turn.latency_status,
+                "metadata": turn.metadata,
+            }
+            for turn in turns
+        ]
+
+        async def work(connection: AsyncConnection) -> bool:
+            if (await connection.execute(ours)).first() is None:
+                return False
+            for row in turn_rows:
+                await connection.execute(statement, row)
+            await self.changes.announce(connection, [session])
+            return True
+
+        known = await self._database.write(work)
+        if known:
+            self.changes.wrote([session])
+        return known
+
+    async def turns_of(self, organization: str, session: str) -> list[Turn]:
+        query = (
+            sa.select(session_turns)
+            .join(calls, calls.c.id == session_turns.c.session)
+            .where(session_turns.c.session == session, calls.c.organization == organization)
+            .order_by(session_turns.c.index)
+        )
+        return [
+            Turn(
+                id=f"turn_{session}_{row._mapping['index']}",
+                index=row._mapping["index"],
+                source=row.source,
+                text=row.text,
+                started_at=row.started_at,
+                ended_at=row.ended_at,
+                latency_status=row.latency_status,
+                metadata=row.metadata,
+            )
+            for row in await self._all(query)
+        ]
 
     async def _all(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
         async def work(connection: AsyncConnection) -> list[sa.Row[Any]]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -167,6 +167,20 @@ class Database:
                     await connection.execution_options(isolation_level="AUTOCOMMIT")
                 return await work(connection)
 
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Any]:
+        """asyncpg's own connection, one more than the pool's, for LISTEN. PostgreSQL only.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        if self._engine is None or self._closing:
+            raise StoreUnavailable("the database is closed")
+        with wrap():
+            async with self._engine.connect() as connection:
+                raw = await connection.get_raw_connection()
+                yield raw.driver_connection
+
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run one transaction, after those that were asked for before it.
 
@@ -179,8 +193,12 @@ class Database:
         """
         return await self._in_turn(lambda: self._transaction(work))
 
-    async def put(self, puts: Puts) -> None:
+    async def put(
+        self, puts: Puts, then: Callable[[AsyncConnection], Awaitable[None]] | None = None
+    ) -> None:
         """Insert rows, all of them or none. As ``write``, and several times as fast on SQLite.
+
+        ``then`` is the transaction's last work, on PostgreSQL only.
 
         Raises:
             StoreUnavailable: the database does not take them.
@@ -188,7 +206,7 @@ class Database:
         if self.sqlite:
             await self._in_turn(lambda: self._put(puts))
         else:
-            await self.write(lambda connection: connection.run_sync(put_sync, puts))
+            await self.write(lambda connection: _put_all(connection, puts, then))
 
     async def _in_turn(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
         if self._engine is None or self._closing:
@@ -251,8 +269,18 @@ class Database:
             await connection.invalidate()
 
 
+async def _put_all(
+    connection: AsyncConnection,
+    puts: Puts,
+    then: Callable[[AsyncConnection], Awaitable[None]] | None,
+) -> None:
+    await connection.run_sync(put_sync, puts)
+    if then is not None:
+        await then(connection)
+
+
 def _engine(url: URL, config: DatabaseConfig) -> AsyncEngine:
-    options: dict[str, Any] = {"json_serializer": dump_json, "pool_size": config.readers + 1}
+    options: dict[str, Any] = {"json_serializer": dump_json, "pool_size": config.readers + 2}
     if url.get_backend_name() == "sqlite":
         options["connect_args"] = {"timeout": config.busy_seconds}
     else:

@@ -187,6 +187,20 @@ call_reports = sa.Table(
     sa.Index(None, "organization", "created_at"),
 )
 
+session_turns = sa.Table(
+    "session_turns",
+    metadata,
+    sa.Column("session", sa.String(64), sa.ForeignKey("calls.id", ondelete="CASCADE")),
+    sa.Column("index", sa.Integer),
+    sa.Column("source", sa.String(16), nullable=False),
+    sa.Column("text", Text, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment),
+    sa.Column("latency_status", sa.String(16)),
+    sa.Column("metadata", JSON, nullable=False),
+    sa.PrimaryKeyConstraint("session", "index"),
+)
+
 callbacks = sa.Table(
     "callbacks",
     metadata,

@@ -26,7 +26,7 @@ from telephony.calls.call import Call
 from telephony.calls.callback import Callback, CallbackStatus
 from telephony.calls.ports import Append, CallFilter
 from telephony.calls.public import CallEvent
-from telephony.calls.record import CallReport
+from telephony.calls.record import CallReport, Turn
 from telephony.store import NO_FILE
 from telephony.store.calls import Recording, read_cursor, write_cursor
 from telephony.store.directory import FileRows
@@ -46,6 +46,22 @@ class Switch:
             raise StoreUnavailable("the database does not answer: switched off")
 
 
+class MemoryChanges:
+    """``Changes``."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[str, list[Callable[[], None]]] = {}
+
+    def watch(self, session: str, changed: Callable[[], None]) -> Callable[[], None]:
+        self._watchers.setdefault(session, []).append(changed)
+        return lambda: self._watchers[session].remove(changed)
+
+    def wrote(self, sessions: Sequence[str]) -> None:
+        for session in sessions:
+            for changed in list(self._watchers.get(session, ())):
+                changed()
+
+
 class MemoryCalls:
     """``CallStore`` and ``CallReader``."""
 
@@ -55,6 +71,8 @@ class MemoryCalls:
         self.rows: dict[str, dict[int, CallEvent]] = {}
         self.reports: dict[str, CallReport] = {}
         self.batches: list[int] = []
+        self.turns: dict[str, dict[int, Turn]] = {}
+        self.changes = MemoryChanges()
 
     async def append(self, batch: Sequence[Append]) -> None:
         self._switch.check()
@@ -65,6 +83,7 @@ class MemoryCalls:
             self.rows.setdefault(item.event.session, {}).setdefault(item.event.seq, item.event)
             if item.report is not None:
                 self.reports[item.report.session] = item.report
+        self.changes.wrote(list(dict.fromkeys(item.call.id for item in batch)))
 
     async def forget_recording(self, session: str) -> None:
         self._switch.check()
@@ -111,8 +130,22 @@ class MemoryCalls:
             return page, None
         return page, write_cursor(page[-1].created_at, page[-1].id)
 
-    async def events_of(self, organization: str, session: str) -> list[CallEvent]:
-        return [e for e in await self.events(session) if e.organization == organization]
+    async def events_of(self, organization: str, session: str, after: int = 0) -> list[CallEvent]:
+        found = await self.events(session)
+        return [e for e in found if e.organization == organization and e.seq > after]
+
+    async def put_turns(self, organization: str, session: str, turns: Sequence[Turn]) -> bool:
+        if await self.get(organization, session) is None:
+            return False
+        kept = self.turns.setdefault(session, {})
+        kept |= {t.index: replace(t, id=f"turn_{session}_{t.index}") for t in turns}
+        self.changes.wrote([session])
+        return True
+
+    async def turns_of(self, organization: str, session: str) -> list[Turn]:
+        if await self.get(organization, session) is None:
+            return []
+        return [turn for _, turn in sorted(self.turns.get(session, {}).items())]
 
     async def report(self, organization: str, session: str) -> CallReport | None:
         self._switch.check()

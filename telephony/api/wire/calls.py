@@ -42,6 +42,8 @@ class CallTurn(Snake):
             text=turn.text,
             started_at=iso(turn.started_at),
             ended_at=stamp(turn.ended_at),
+            provider=turn.metadata.get("provider"),
+            model=turn.metadata.get("model"),
             latency_status=turn.latency_status,
             metadata=turn.metadata,
         )

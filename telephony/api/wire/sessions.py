@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from telephony.api.wire.base import Camel, Query, Time, seconds, stamp
+from telephony.api.wire.base import Body, Camel, Int, Query, Time, seconds, stamp
 from telephony.base.ids import phone_identity
 from telephony.calls.call import Call
 from telephony.calls.ports import CallFilter
@@ -148,8 +148,50 @@ class SessionTurn(Camel):
                 "startedAt": stamp(turn.started_at),
                 "endedAt": stamp(turn.ended_at),
                 "latencyStatus": turn.latency_status,
+                "provider": turn.metadata.get("provider"),
+                "model": turn.metadata.get("model"),
             }
         )
+
+
+class StreamQuery(Query):
+    """``turn:milliseconds``; anything else is the beginning."""
+
+    cursor: str | None = None
+
+
+class PostedTurn(Body):
+    """One turn of a worker's transcript (contract section 3.5)."""
+
+    index: Annotated[Int, Field(ge=0, le=1_000_000)]
+    source: Literal["user", "agent", "system"]
+    text: Annotated[str, Field(min_length=1, max_length=16384)]
+    started_at: Time
+    ended_at: Time | None = None
+    provider: Annotated[str, Field(max_length=200)] | None = None
+    model: Annotated[str, Field(max_length=200)] | None = None
+
+    def turn(self) -> Turn:
+        named = {"provider": self.provider, "model": self.model}
+        return Turn(
+            id="",
+            index=self.index,
+            source=self.source,
+            text=self.text,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            latency_status="complete",
+            metadata={name: value for name, value in named.items() if value is not None},
+        )
+
+
+class PostedTurns(Body):
+    """A batch of them; one index twice in it is the last one's."""
+
+    turns: Annotated[list[PostedTurn], Field(min_length=1, max_length=200)]
+
+    def distinct(self) -> list[Turn]:
+        return list({posted.index: posted.turn() for posted in self.turns}.values())
 
 
 class SessionTranscript(Camel):

@@ -20,6 +20,7 @@ from yarl import URL
 from telephony.accounts.keys import digest_key, make_pepper
 from telephony.accounts.model import DEFAULT_ORGANIZATION, Key, Trunk
 from telephony.api.deps import Before, Deps
+from telephony.api.feeds import Feeds
 from telephony.api.server import Runner, build
 from telephony.base.clock import ManualClock
 from telephony.base.ids import Ids, phone_identity, room_name
@@ -261,6 +262,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         deps = Deps(
             dialler=board,
             calls=store.calls,
+            turns=store.calls,
+            feeds=Feeds(store.calls, store.calls.changes),
             callbacks=store.callbacks,
             callback_queue=store.callbacks,
             numbers=store.numbers,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0002"
 down_revision = "0001"
@@ -16,13 +17,16 @@ depends_on = None
 
 # Written out and not imported: a migration stays what it was when the tables move on.
 MOMENT = sa.String(32).with_variant(sa.DateTime(timezone=True), "postgresql")
+JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade() -> None:
     _organizations_up()
+    _turns_up()
 
 
 def downgrade() -> None:
+    op.drop_table("session_turns")
     _organizations_down()
 
 
@@ -51,3 +55,24 @@ def _organizations_down() -> None:
         keys.drop_column("requests_per_second")
         keys.drop_column("scopes")
     op.drop_table("organizations")
+
+
+def _turns_up() -> None:
+    op.create_table(
+        "session_turns",
+        sa.Column("session", sa.String(length=64), nullable=False),
+        sa.Column("index", sa.Integer(), nullable=False),
+        sa.Column("source", sa.String(length=16), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("started_at", MOMENT, nullable=False),
+        sa.Column("ended_at", MOMENT, nullable=True),
+        sa.Column("latency_status", sa.String(length=16), nullable=True),
+        sa.Column("metadata", JSON, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session"],
+            ["calls.id"],
+            name="fk_session_turns_session_calls",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("session", "index", name="pk_session_turns"),
+    )
