@@ -25,7 +25,6 @@ class Losses(Columns):
         "c33": (np.int64, (), 0),
         "row_lost": (np.int64, (), 0),
         "runs": (np.int64, (), 0),
-        "frames": (np.int64, (), 0),
         "concealed": (np.int64, (), 0),
         "received": (np.int64, (), 0),
         "rose": (np.int64, (), -2),
@@ -40,8 +39,6 @@ class Losses(Columns):
     """``lost`` of A.2: frames lost in the present burst."""
     runs: Counts
     """Runs of lost frames without a received one between."""
-    frames: Counts
-    """Lost in all."""
     concealed: Counts
     received: Counts
     """The counters at the end of the last loss."""
@@ -52,9 +49,10 @@ class Losses(Columns):
         """A tick: both counters of all lanes (lanes,), octets concealed and packets received."""
         rows = np.flatnonzero(concealed != self.concealed[: concealed.size])
         if rows.size:
-            lost = np.maximum(1, (concealed[rows] - self.concealed[rows] + FRAME // 2) // FRAME)
+            lost = (concealed[rows] - self.concealed[rows] + FRAME // 2) // FRAME
             self.concealed[rows] = concealed[rows]
-            self.frames[rows] += lost
+            # Less than half a frame is the wait for a packet that was a little late.
+            rows, lost = rows[lost > 0], lost[lost > 0]
             # Of a hole longer than what lay ready the rest is told a tick later.
             on = self.rose[rows] == tick - 1
             self.rose[rows] = tick

@@ -65,11 +65,21 @@ def test_counted_over_all_lanes_at_once_as_the_rfc_counts_one(seed: int) -> None
         wanted, rest = by_the_rfc(sent[lane])
         found = {name: int(getattr(losses, name)[lane]) for name in wanted}
         assert found == wanted
-        assert losses.frames[lane] == sum(sent[lane])
         runs = sum(a and not b for a, b in zip(sent[lane], [False, *sent[lane]], strict=False))
         assert losses.runs[lane] == runs
         bursts = losses.bursts(lane, int(received[lane]))
         assert bursts == xr.Bursts.of(**{**wanted, "c11": wanted["c11"] + rest}, frame_ms=20)
+
+
+def test_a_little_wait_is_no_loss() -> None:
+    losses = Losses(1)
+    concealed, received = np.zeros(1, np.int64), np.full(1, 50)
+    for tick in range(5):
+        concealed += 60
+        losses.follow(concealed, received, tick)
+    assert losses.runs[0] == 0
+    losses.follow(concealed + 100, received, 5)
+    assert losses.runs[0] == 1
 
 
 def test_a_report_tells_how_the_far_end_is_heard(rig: Rig) -> None:
