@@ -165,21 +165,26 @@ class Decoder(_Lanes):
             return np.zeros((lanes, 2 * steps), dtype=np.int16)
         chosen: Chosen = slice(lanes) if rows is None else rows
         state = self._take(chosen, lanes)
-        low_codes = np.bitwise_and(codes.T, 63)
+        low_codes, high_codes = np.bitwise_and(codes.T, 63), codes.T >> 6
         index = np.empty((steps, 2, lanes), dtype=np.intp)
         index[:, 0] = tables.OFFSET_LOW.take(low_codes)
-        index[:, 1] = tables.OFFSET_HIGH.take(codes.T >> 6)
+        index[:, 1] = tables.OFFSET_HIGH.take(high_codes)
         places = index.reshape(steps, 2 * lanes)
         factor, last = _factors(places, state[_NB])
-        past = np.concatenate([state[_D], tables.DIFFERENCE.take(places)])
-        d = past[6:]
+        det = tables.DET.take(factor)
+        past = _ints(steps + 6, 2 * lanes)
+        past[:6], d = state[_D], past[6:]
+        tables.QM4.take(low_codes, out=d[:, :lanes], mode="clip")
+        tables.QM2.take(high_codes, out=d[:, lanes:], mode="clip")
+        _shr(np.multiply(d, det, out=d), 15, d)
         b, zero = _zeros(past, state[_B])
         sign = np.concatenate([state[_P], ((zero + d) >> 31) | 1])
         a = _poles(sign, state[_A])
         r = _reconstruct(zero, d, a, state[_R])
         # What is heard takes all six bits of the low band, what predicts only four.
-        heard = tables.DET.take(factor[:, :lanes]) * tables.QM6.take(low_codes) >> 15
-        low = np.clip(r[2:, :lanes] - d[:, :lanes] + heard, -16384, 16383)
+        low = det[:, :lanes] * tables.QM6.take(low_codes) >> 15
+        low += r[2:, :lanes] - d[:, :lanes]
+        np.clip(low, -16384, 16383, out=low)
         high = np.clip(r[2:, lanes:], -16384, 16383)
         end = _TAPS + 2 * steps
         line = self._line(chosen, lanes, 2 * steps)
@@ -407,6 +412,9 @@ class _Steps:
     @property
     def wild(self) -> Mask:
         """(n,): columns where the Recommendation clips, or might, inside a predictor."""
+        far = max(_peak(self._r[2:]), _peak(self._sp) >> 1)
+        if far <= _HALF and _peak(self._past) <= _HALF // 6:
+            return np.zeros(2 * self.lanes, dtype=np.bool_)
         # b moves by at most 128 and its leak a step: its size is known from every twentieth.
         b = np.abs(self._sampled).max(axis=1) + _BLOCK * 256
         d = np.abs(self._past)
@@ -508,6 +516,10 @@ class _Steps:
             _negative(m, m)
             _max(a1, m, out=a1)
         return np.concatenate([x, past[-6:], r[-2:], p[-2:], nb[None]], dtype=np.int32)
+
+
+def _peak(values: Int32) -> int:
+    return max(int(values.max(initial=0)), -int(values.min(initial=0)))
 
 
 def _ints(*shape: int) -> Int32:

@@ -50,6 +50,11 @@ QM6: Int32 = np.array(
 )
 """Output of the six-bit inverse quantiser by code (table 17)."""
 
+QM4: Int32 = np.repeat(np.array(_QM4, dtype=np.int32), 4)
+"""What the predictor hears, by six-bit code."""
+QM2: Int32 = np.array(_QM2, dtype=np.int32)
+"""Output of the inverse quantiser of the high band by code."""
+
 NB_BASE = (0, _TOP[LOW] + 1)
 """Where each band's logarithmic scale factor 0 lies in ``DET`` and as a lane's state."""
 
