@@ -78,6 +78,8 @@ def one_seed(order: tuple[int, float]) -> list[Take]:
     packets = codes.size // FRAME
     plan = list(cases())
     lost = np.stack([fate(rate, bursty, packets, rng) for _, rate, bursty in plan])
+    # What is not heard yet cannot be concealed; the second before the first line has no words.
+    lost[:, : SECOND // FRAME // 2] = False
     arrivals = np.arange(packets) * 0.02 + rng.random() * 0.02
     arrivals = arrivals + rng.random((len(plan), packets)) * JITTER
     arrivals[lost] = np.inf
@@ -167,8 +169,8 @@ def clicks(wanted: npt.NDArray[np.float64], got: npt.NDArray[np.float64]) -> int
     # Of the frame and its neighbours: sound that goes on there may be played here.
     around = np.maximum.reduce([np.roll(usual, k) for k in (-2, -1, 0, 1, 2)])
     seam = np.abs(got[1:, 0] - 2 * got[:-1, -1] + got[:-1, -2])
-    sharp = bend > 1.5 * around + 500
-    sharp[1:] |= seam > 1.5 * around[1:] + 500
+    sharp = bend > 1.2 * around + 200
+    sharp[1:] |= seam > 1.2 * around[1:] + 200
     return int(sharp.sum())
 
 

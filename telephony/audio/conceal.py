@@ -26,6 +26,7 @@ STEADY = 80
 """Samples at 8 kHz (10 ms) that are repeated at full level; after each so many one period more."""
 FADED = 480
 """Samples at 8 kHz (60 ms) after which there is silence."""
+EASED = 40
 FADE = 0.2
 """Level lost in 10 ms after the first 10."""
 QUIET_ENERGY = 1e4
@@ -82,7 +83,9 @@ def _refine(
     return tried[rows, chosen].astype(np.int64), np.asarray(scores[rows, chosen])
 
 
-def continued(base: Reals, lag: Counts, start: Counts, length: int, factor: int = 1) -> Reals:
+def continued(
+    base: Reals, lag: Counts, start: Counts, length: int, factor: int = 1, sure: Reals | None = None
+) -> Reals:
     """What would have come after ``base``, from ``start`` samples behind its end on.
 
     Args:
@@ -90,6 +93,8 @@ def continued(base: Reals, lag: Counts, start: Counts, length: int, factor: int 
         lag: int64 (rows,), its period in samples.
         start: int64 (rows,), samples that were concealed before these.
         length: samples wanted.
+        sure: float32 (rows,), 0 to 1: what the level goes to within 5 ms. Sound without a period
+            is no likelier right when repeated than silence is, and buzzes.
 
     Returns float32 (rows, length): one period repeated for 10 ms, two for the next 10, then three,
     20 % softer each 10 ms after the first 10, silent after 60 ms.
@@ -107,7 +112,15 @@ def continued(base: Reals, lag: Counts, start: Counts, length: int, factor: int 
         share = np.clip((at - begin) / quarter, 0, 1).astype(np.float32)
         if share.any():
             found += share * (_repeated(base, lag, at, periods) - found)
+    if sure is not None:
+        eased = np.minimum(1, (at + 1) / (EASED * factor)).astype(np.float32)
+        found *= 1 + (sure[:, None] - 1) * eased
     return np.asarray(found * level(at, factor))
+
+
+def confidence(alike: npt.NDArray[np.float64]) -> Reals:
+    """Level at which sound is repeated whose last periods are so alike, -1 to 1."""
+    return (np.clip(alike, 0, 1) ** 2).astype(np.float32)
 
 
 def level(at: Counts, factor: int = 1) -> Reals:

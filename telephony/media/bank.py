@@ -186,6 +186,7 @@ class Bank:
             # What is sent while we do not listen, or by whoever was there before, is no loss.
             self.playout.forget(row)
             self.sources.suspend(row)
+        self._outlet.hush.agree(row, terms.comfort_noise and not terms.wide)
         # RFC 3551 §4.1: the first packet after a pause carries the marker.
         streams.marker[row] = True
         streams.loud[row] = True

@@ -66,6 +66,7 @@ class MediaLane(Media, Guest, Protocol):
         can_receive: bool = True,
         trusted_ip: str | None = None,
         patient: bool = False,
+        comfort_noise: bool = False,
     ) -> None:
         """See ``media.lane.Lane.start``. Raises MediaFailed."""
         ...

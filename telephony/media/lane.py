@@ -67,6 +67,7 @@ class Lane:
         can_receive: bool = True,
         trusted_ip: str | None = None,
         patient: bool = False,
+        comfort_noise: bool = False,
     ) -> None:
         """Begin to send and to listen, as ``Terms`` has it. What came in before is dropped.
 
@@ -88,6 +89,7 @@ class Lane:
             can_receive=can_receive,
             trusted_ip=trusted_ip,
             patient=patient,
+            comfort_noise=comfort_noise,
         )
         self._bank.start(self.row, terms)
 
@@ -104,6 +106,7 @@ class Lane:
         can_receive: bool = True,
         trusted_ip: str | None = None,
         patient: bool = False,
+        comfort_noise: bool = False,
     ) -> None:
         """The far end or we changed the session (re-INVITE, UPDATE, 200 after 183).
 
@@ -120,6 +123,7 @@ class Lane:
             can_receive=can_receive,
             trusted_ip=trusted_ip,
             patient=patient,
+            comfort_noise=comfort_noise,
         )
 
     def close(self) -> MediaQuality:

@@ -14,11 +14,12 @@ from telephony.media.columns import Codes, Flags, Rows, Samples
 from telephony.media.config import FRAME
 from telephony.media.datagrams import Send
 from telephony.media.digits import Keypads
+from telephony.media.hush import Hush
 from telephony.media.playback import Playback
 from telephony.media.sounds import Sounds
 from telephony.media.streams import Streams
 from telephony.media.wide import Wide
-from telephony.media.wires import Wires
+from telephony.media.wires import COMFORT_NOISE, Wires
 from telephony.rtp.packet import HEADER_BYTES, write_headers
 
 PACKET = HEADER_BYTES + FRAME
@@ -53,6 +54,9 @@ class Outlet:
         self._roster: Rows = np.empty(0, np.int64)
         self._stale = False
         self._packets: Codes = np.empty((0, PACKET), np.uint8)
+        self.hush = Hush(capacity)
+        self._held: Rows = np.empty(0, np.int64)
+        self._described: list[tuple[int, bytes]] = []
         self.grow(capacity)
 
     def grow(self, capacity: int) -> None:
@@ -61,6 +65,7 @@ class Outlet:
         packets[: self._packets.shape[0]] = self._packets
         self._packets = packets
         self._sounding: Flags = np.zeros(capacity, np.bool_)
+        self.hush.grow(capacity)
         self._stale = True
 
     def add(self, row: int, send: Callable[[], Send]) -> None:
@@ -75,6 +80,7 @@ class Outlet:
     def forget(self, row: int) -> None:
         """The lane is closed."""
         del self._sends[row]
+        self.hush.forget(row)
         self.first_sent.pop(row, None)
         self._stale = True
 
@@ -95,6 +101,7 @@ class Outlet:
         self._mixer.mix(voice, heard, sounding)
         if events:
             heard[list(events)] = 0
+        self._held, self._described = self.hush.listen(heard, streams.marker)
         loud = streams.loud[:count]
         changed = np.flatnonzero(sounding | loud)
         if changed.size:
@@ -120,6 +127,8 @@ class Outlet:
         sends = streams.sends[:count].copy()
         if events:
             sends[list(events)] = False
+        if self._held.size:
+            sends[self._held] = False
         streams.sequence[:count] += sends
         write_headers(
             self._packets[:count],
@@ -132,10 +141,15 @@ class Outlet:
         rows = self._roster
         if events:
             rows = rows[~np.isin(rows, list(events))]
+        if self._held.size:
+            rows = rows[~np.isin(rows, self._held)]
         if rows.size:
             self._wires.send(rows, self._packets, PACKET)
         for row, data in events.items():
             self._send_event(row, data)
+        for row, payload in self._described:
+            if streams.sends[row] and row not in events:
+                self._describe(row, payload)
         streams.marker[:count] &= ~sends
         streams.sent[:count] += sends
         streams.timestamp[:count] += np.uint32(FRAME)
@@ -173,6 +187,21 @@ class Outlet:
             packet[0, HEADER_BYTES:] = np.frombuffer(out.payload, np.uint8)
             found[row] = packet.tobytes()
         return found
+
+    def _describe(self, row: int, payload: bytes) -> None:
+        """One packet of comfort noise instead of sound."""
+        streams = self._streams
+        streams.sequence[row : row + 1] += np.uint16(1)
+        packet = np.zeros((1, HEADER_BYTES + len(payload)), np.uint8)
+        # RFC 3389 §4: no marker.
+        numbers = streams.sequence[row], streams.timestamp[row], streams.ssrc[row]
+        write_headers(packet, COMFORT_NOISE, False, *numbers)
+        packet[0, HEADER_BYTES:] = np.frombuffer(payload, np.uint8)
+        try:
+            self._sends[row]()(packet.tobytes())
+        except OSError:
+            self.unsent += 1
+        streams.sent[row] += 1
 
     def _send_event(self, row: int, data: bytes) -> None:
         try:

@@ -36,16 +36,28 @@ class Decoder(Protocol):
     """``codes`` uint8 (n, m) of lanes ``rows`` → int16 (n, m·factor), into ``out`` if given.
 
     Each code of a lane is given once and in order. ``rows`` are ascending lane numbers or, for all
-    lanes of the matrix, a slice.
+    lanes of the matrix, a slice. ``lengths`` (n,): so many codes of each row are given, and what
+    lies behind means nothing; only said to a decoder with a memory.
     """
 
-    def __call__(self, rows: Rows | slice, codes: Codes, out: Samples | None = None) -> Samples: ...
+    def __call__(
+        self,
+        rows: Rows | slice,
+        codes: Codes,
+        out: Samples | None = None,
+        lengths: Counts | None = None,
+    ) -> Samples: ...
 
 
 def g711_decoder(streams: Streams) -> Decoder:
     """The decoder of the 8 kHz lanes, each by its law."""
 
-    def decode(rows: Rows | slice, codes: Codes, out: Samples | None = None) -> Samples:
+    def decode(
+        rows: Rows | slice,
+        codes: Codes,
+        out: Samples | None = None,
+        lengths: Counts | None = None,
+    ) -> Samples:
         found = g711.decode(g711.ULAW, codes, out)
         other = np.flatnonzero(streams.law[rows])
         if other.size:
@@ -61,9 +73,11 @@ class Voice(Columns):
     LAYOUT = {
         "gap": (np.int64, (), LONG_GONE),
         "lag": (np.int64, (), conceal.MIN_LAG),
+        "sure": (np.float32, (), 0),
     }
     gap: Counts
     lag: Counts
+    sure: Reals
 
     def __init__(
         self, capacity: int, decode: Decoder, *, factor: int = 1, stateless: bool = True
@@ -191,8 +205,9 @@ class Voice(Columns):
     def _begin_hole(self, rows: Rows, past: Reals) -> None:
         keep = conceal.HISTORY * self.factor
         self._base[rows] = past[:, -keep:]
-        lag, _ = conceal.pitch(np.rint(past).astype(np.int16), self.factor)
+        lag, alike = conceal.pitch(np.rint(past).astype(np.int16), self.factor)
         self.lag[rows] = lag
+        self.sure[rows] = conceal.confidence(alike)
 
     def _make_up(
         self,
@@ -249,7 +264,8 @@ class Voice(Columns):
         gap[chosen] = 0
 
     def _made(self, rows: Rows, start: Counts, length: int) -> Reals:
-        return conceal.continued(self._base[rows], self.lag[rows], start, length, self.factor)
+        base, lag, sure = self._base[rows], self.lag[rows], self.sure[rows]
+        return conceal.continued(base, lag, start, length, self.factor, sure)
 
     # -- tempo ----------------------------------------------------------------------------------
 
@@ -280,14 +296,7 @@ class Voice(Columns):
 
     def _decoded_to(self, rows: Rows, codes: Codes, length: Counts) -> Samples:
         """Decoded codes, of each row ``length`` of them; what lies behind means nothing."""
-        if self._stateless:
-            return self._decode(rows, codes)
-        sound: Samples = np.zeros((rows.size, codes.shape[1] * self.factor), np.int16)
-        for size in np.unique(length).tolist():
-            alike = np.flatnonzero(length == size)
-            part = self._decode(rows[alike], codes[alike, :size])
-            sound[alike, : size * self.factor] = part
-        return sound
+        return self._decode(rows, codes, lengths=None if self._stateless else length)
 
 
 def _ends_of_runs(flags: Flags) -> Counts:

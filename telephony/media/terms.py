@@ -27,6 +27,7 @@ class Terms:
     patient: where the SDP names another host than the signalling's, say nothing until that host,
         or the one of the signalling, was heard. For peers who have not shown who they are: they
         could aim our sound at anybody.
+    comfort_noise: whether silence may be described instead of sent (RFC 3389, payload type 13).
     """
 
     remote: Address | None
@@ -39,6 +40,7 @@ class Terms:
     can_receive: bool = True
     trusted_ip: str | None = None
     patient: bool = False
+    comfort_noise: bool = False
 
     def __post_init__(self) -> None:
         if self.codec not in LAWS and not self.wide:

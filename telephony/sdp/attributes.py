@@ -7,7 +7,7 @@ from enum import Enum
 
 from telephony.sdp.model import Attribute, Media, SessionDescription
 
-STATIC = {"0": "PCMU", "3": "GSM", "8": "PCMA", "9": "G722", "18": "G729"}
+STATIC = {"0": "PCMU", "3": "GSM", "8": "PCMA", "9": "G722", "13": "CN", "18": "G729"}
 """Payload types that need no rtpmap (RFC 3551 §6), all of 8000 Hz and one channel."""
 
 _COMMON = {f"{name}/8000": (name, 8000) for name in ("PCMU", "PCMA", "G722", "TELEPHONE-EVENT")}

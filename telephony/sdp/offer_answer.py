@@ -17,6 +17,9 @@ CLOCK = 8000
 DTMF = "TELEPHONE-EVENT"
 OUR_DTMF_TYPE = 101
 """What our offers use: many gateways expect 101 although any dynamic type would do."""
+COMFORT_NOISE = 13
+"""Static payload type of RFC 3389 at a clock of 8000."""
+CN_FORMAT = str(COMFORT_NOISE)
 OUR_TYPES = {"PCMU": 0, "PCMA": 8, "G722": 9}
 """What we speak and can offer. G722 is 16 kHz sound with a clock of 8000, by an old mistake that
 RFC 3551 §4.5.2 made the rule."""
@@ -51,6 +54,9 @@ class LocalMedia:
     codecs: tuple[str, ...] = CODECS
     """What we take, in the order we offer it."""
     dtmf: bool = True
+    comfort_noise: bool = True
+    """Whether an offer of comfort noise is taken. Ours have none: recognition of a far end's speech
+    is better off without gaps."""
     ptime: int = 20
     ptimes: tuple[int, ...] = PTIMES
     """Packet times we can send, in ms."""
@@ -85,6 +91,8 @@ class Negotiated:
     """(payload type, codec) that may come in."""
     receive_dtmf: int | None
     """Payload type of events coming in; differs from ``dtmf_payload_type`` with some gateways."""
+    comfort_noise: bool = False
+    """Silence may be described instead of sent (RFC 3389), by either side."""
     clock: int = CLOCK
 
 
@@ -114,6 +122,7 @@ class _Usable:
     sends: bool
     receives: bool
     silenced: bool
+    comfort_noise: bool
 
     @property
     def held(self) -> bool:
@@ -171,13 +180,17 @@ def answer_to(session: SessionDescription, local: LocalMedia, policy: AddressPol
         # RFC 3264 §6.1: with one codec answered, the other side sends nothing else.
         receive=usable.types[:1],
         receive_dtmf=usable.dtmf_type,
+        comfort_noise=usable.comfort_noise,
     )
     sections = []
     for index, media in enumerate(session.media):
         if index != usable.index:
             sections.append([f"m={refusal(media)}"])
             continue
-        audio = _section(local, [(payload_type, usable.codec)], usable.dtmf_type, usable.ptime)
+        formats = [(payload_type, usable.codec)]
+        if usable.comfort_noise:
+            formats.append((COMFORT_NOISE, "CN"))
+        audio = _section(local, formats, usable.dtmf_type, usable.ptime)
         audio.append(f"a={direction.value}")
         sections.append(audio)
     return Answer(_body(local, session.timing, sections), negotiated, usable.index)
@@ -286,6 +299,9 @@ def _section_usable(
         sends=direction.sends,
         receives=direction.receives,
         silenced=silenced,
+        comfort_noise=local.comfort_noise
+        and found.encoding(CN_FORMAT) == ("CN", CLOCK)
+        and CN_FORMAT in media.formats,
     )
 
 

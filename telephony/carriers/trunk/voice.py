@@ -214,6 +214,7 @@ class Voice:
                 can_receive=agreed.direction.receives,
                 trusted_ip=self._peer,
                 patient=self._stranger,
+                comfort_noise=agreed.comfort_noise,
             )
         except MediaFailed as fault:
             # An address that no socket of ours reaches, such as a public one from loopback.

@@ -458,3 +458,18 @@ def test_the_same_answer_twice_as_in_183_and_200() -> None:
     ours.offer()
     early = ours.accept(body())
     assert ours.accept(body()) == early
+
+
+def test_comfort_noise_is_taken_where_it_is_offered() -> None:
+    body = (
+        b"v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n"
+        b"m=audio 4000 RTP/AVP 0 13 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+    )
+    local = LocalMedia(host="192.0.2.1", port=20000, session_id=1)
+    made = answer(body, local)
+    assert made.negotiated.comfort_noise
+    assert b"RTP/AVP 0 13 101" in made.body
+    assert b"a=rtpmap:13 CN/8000" in made.body
+    without = answer(body.replace(b" 13 ", b" "), local)
+    assert not without.negotiated.comfort_noise
+    assert b"CN/8000" not in without.body
