@@ -14,6 +14,7 @@ The kernel's own times are taken.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from bench import peers
@@ -21,6 +22,7 @@ from bench.harness import (
     Rows,
     Service,
     arguments,
+    attempt,
     await_up,
     cores,
     figures,
@@ -164,6 +166,18 @@ def joined(rows: Rows, calls: int, codec: str, seconds: float) -> None:
     rows.add(case, who, (loaded - idle) * 1024 / calls, "KiB a call")
 
 
+def others(rows: Rows, calls: int, codec: str, seconds: float) -> None:
+    reason = peers.missing("rtpengine")
+    attempt(rows, "rtpengine", reason, partial(relay, rows, calls, codec, seconds))
+    if calls <= peers.BARESIP_CALLS // 2:
+        reason = peers.missing("baresip")
+        if codec == "G722":
+            reason = "its aubridge changes no sample rate, so that it joins no G.722 with PCMU"
+        attempt(
+            rows, f"baresip, PCMU to {codec}", reason, partial(joined, rows, calls, codec, seconds)
+        )
+
+
 def named(calls: int, codec: str) -> str:
     return f"{calls} calls, PCMU to {codec}"
 
@@ -185,18 +199,8 @@ def main() -> None:
                 measure(rows, calls, codec, a.seconds)
             if a.no_peers:
                 continue
-            for name, limit, bench in (
-                ("rtpengine", 1000, relay),
-                ("baresip", peers.BARESIP_CALLS // 2, joined),
-            ):
-                if reason := peers.missing(name):
-                    rows.absent(name, reason)
-                    continue
-                if name == "baresip" and codec == "G722":
-                    rows.absent("baresip, b2bua, G722", "its aubridge changes no sample rate")
-                    continue
-                for _ in range(a.peer_runs if calls <= limit else 0):
-                    bench(rows, calls, codec, a.peer_seconds)
+            for _ in range(a.peer_runs):
+                others(rows, calls, codec, a.peer_seconds)
     rows.show(a.json)
 
 

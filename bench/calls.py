@@ -12,12 +12,14 @@ both.
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from bench import peers, records
 from bench.harness import (
     Rows,
     Service,
     arguments,
+    attempt,
     await_up,
     cores,
     cpu_seconds,
@@ -195,20 +197,17 @@ def memory(
 def others(rows: Rows, calls: int, seconds: float) -> None:
     """The peers that need not go side by side with each run of ours."""
     for kind in ("epoll", "uvloop", "asyncio"):
-        if kind == "uvloop" and (reason := peers.missing(kind)):
-            rows.absent(peers.ECHOES[kind], reason)
-            continue
-        echo(rows, kind, calls, seconds)
+        reason = peers.missing(kind) if kind == "uvloop" else None
+        attempt(rows, peers.ECHOES[kind], reason, partial(echo, rows, kind, calls, seconds))
     for name, who, limit, bench in (
         ("baresip", "baresip, echo", peers.BARESIP_CALLS, phone),
         ("agent_transport", "agent-transport, echo", peers.AGENT_CALLS, agent),
     ):
-        if reason := peers.missing(name):
-            rows.absent(who, reason)
-            continue
         # Who cannot hold as many shows what a call costs there where it is cheapest: at the limit.
         most = min(calls, limit)
-        bench(rows, f"{calls} calls", who if most == calls else f"{who} ({most})", most, seconds)
+        subject = who if most == calls else f"{who} ({most})"
+        work = partial(bench, rows, f"{calls} calls", subject, most, seconds)
+        attempt(rows, who, peers.missing(name), work)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import contextlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -33,11 +34,22 @@ def cores() -> tuple[set[int], set[int]]:
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        assert isinstance(port, int)
-        return port
+    """A port that is free for UDP and TCP, as is the next one (SIP over TLS goes there)."""
+    kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+    while True:
+        with contextlib.ExitStack() as stack:
+            probe = stack.enter_context(socket.socket(socket.AF_INET, kind))
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            beside = [(port, other) for other in kinds if other != kind]
+            beside += [(port + 1, other) for other in kinds]
+            try:
+                for place, other in beside:
+                    one = stack.enter_context(socket.socket(socket.AF_INET, other))
+                    one.bind(("127.0.0.1", place))
+            except OSError:
+                continue
+            return port
 
 
 def tree(pid: int) -> list[int]:
@@ -300,6 +312,18 @@ class Rows:
         if to is not None:
             to.parent.mkdir(parents=True, exist_ok=True)
             to.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+
+
+def attempt(rows: Rows, subject: str, reason: str | None, work: Callable[[], object]) -> None:
+    """Measure a peer, unless there is a ``reason`` not to. A peer that stumbles is absent: what was
+    measured before it must not be lost with it."""
+    if reason is None:
+        try:
+            work()
+        except (SystemExit, RuntimeError, OSError) as error:
+            reason = f"it did not run: {error}"
+    if reason is not None:
+        rows.absent(subject, reason)
 
 
 def shown(figure: float | str | None) -> str:

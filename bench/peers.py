@@ -10,13 +10,14 @@ from __future__ import annotations
 import importlib.util
 import math
 import shutil
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from bench import native
@@ -53,6 +54,8 @@ module_app account.so
 {more}
 """
 BARESIP_CODECS = {"PCMU": "pcmu/8000/1", "PCMA": "pcma/8000/1", "G722": "g722/16000/1"}
+Phone = Callable[[set[int]], AbstractContextManager[tuple[int, int]]]
+"""On a core: process id and SIP port."""
 PROGRAMS = {"baresip": "baresip-core", "sipp": "sip-tester", "rtpengine": "rtpengine-daemon"}
 
 
@@ -64,7 +67,19 @@ def missing(name: str) -> str | None:
         return None
     if importlib.util.find_spec(name) is None:
         return "not in this environment (make bench makes one that has it)"
+    if name == "agent_transport" and listens(AGENT_PORT):
+        return f"something else listens on port {AGENT_PORT}, and it knows no other"
     return None
+
+
+def listens(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            door.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
 
 
 @contextmanager
@@ -86,6 +101,19 @@ def started(
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+def lives(process: subprocess.Popen[str], seconds: float) -> None:
+    """Give it time to start.
+
+    Raises:
+        RuntimeError: it has ended by then.
+    """
+    try:
+        code = process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return
+    raise RuntimeError(f"it ended at once: {code}")
 
 
 @contextmanager
@@ -136,7 +164,7 @@ def baresip(
         (folder / "accounts").write_text(account.format(mode="manual" if echoes else "auto"))
         (folder / "contacts").touch()
         with started(core, ["baresip", "-f", name, "-n", "127.0.0.1"]) as process:
-            time.sleep(2)
+            lives(process, 2)
             yield process.pid, port
 
 
@@ -157,7 +185,7 @@ def baresip_bridge(core: set[int], gateway: int, codec: str) -> Iterator[tuple[i
         (folder / "accounts").write_text(f"{inward}\n{outward}\n")
         (folder / "contacts").touch()
         with started(core, ["baresip", "-f", name, "-n", "127.0.0.1"]) as process:
-            time.sleep(2)
+            lives(process, 2)
             yield process.pid, port
 
 
@@ -167,7 +195,7 @@ def sipp(core: set[int]) -> Iterator[tuple[int, int]]:
     port = free_port()
     command = ["sipp", "-sn", "uas", "-nostdin", "-p", str(port), "-i", "127.0.0.1"]
     with started(core, command) as process:
-        time.sleep(1)
+        lives(process, 1)
         yield process.pid, port
 
 

@@ -9,6 +9,7 @@ anything down, and sipp sends no sound.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from bench import peers, records
@@ -16,6 +17,7 @@ from bench.harness import (
     Rows,
     Service,
     arguments,
+    attempt,
     cores,
     cpu_seconds,
     figures,
@@ -76,20 +78,25 @@ def common(
 
 
 def answerers(rows: Rows, rate: float, seconds: float) -> None:
-    system, other = cores()
     case = f"{rate:g} calls/s"
     for name, who, limit, peer in (
         ("sipp", "sipp uas (signalling only)", 10_000, peers.sipp),
         ("baresip", "baresip (no records)", peers.BARESIP_CALLS, peers.baresip),
     ):
-        if reason := peers.missing(name):
-            rows.absent(who, reason)
-        elif rate * (HOLD + 0.2) < limit:
-            with peer(system) as (pid, port):
-                start_cpu, start = cpu_seconds(pid), time.monotonic()
-                found = run(port, other, rate, seconds, "bench")
-                used, wall = cpu_seconds(pid) - start_cpu, time.monotonic() - start
-            common(rows, case, who, found, used, wall)
+        if rate * (HOLD + 0.2) < limit:
+            work = partial(answerer, rows, case, who, peer, rate, seconds)
+            attempt(rows, who, peers.missing(name), work)
+
+
+def answerer(
+    rows: Rows, case: str, who: str, peer: peers.Phone, rate: float, seconds: float
+) -> None:
+    system, other = cores()
+    with peer(system) as (pid, port):
+        start_cpu, start = cpu_seconds(pid), time.monotonic()
+        found = run(port, other, rate, seconds, "bench")
+        used, wall = cpu_seconds(pid) - start_cpu, time.monotonic() - start
+    common(rows, case, who, found, used, wall)
 
 
 def main() -> None:

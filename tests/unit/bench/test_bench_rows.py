@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench import baseline, publish
-from bench.harness import Rows
+from bench.harness import Rows, attempt
 from bench.targets import Target
 
 
@@ -48,6 +48,22 @@ def test_who_is_absent_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     rows.absent("sipp", "not installed")
     rows.show(None)
     assert "sipp absent: not installed" in capsys.readouterr().out
+
+
+def test_a_peer_that_stumbles_is_absent_and_the_rest_stays() -> None:
+    rows = Rows("calls")
+
+    def stumbles() -> None:
+        raise RuntimeError("no port")
+
+    attempt(rows, "one", None, lambda: rows.add("c", "one", 1.0, CORE))
+    attempt(rows, "other", None, stumbles)
+    attempt(rows, "third", "not here", stumbles)
+    assert rows.rows == [
+        row("calls", "c", "one", 1.0, CORE),
+        row("calls", "", "other", None, "absent: it did not run: no port"),
+        row("calls", "", "third", None, "absent: not here"),
+    ]
 
 
 def test_a_ratio_is_of_costs_and_to_one_peer() -> None:
