@@ -154,11 +154,15 @@ def _clip16(values: Int32) -> Int32:
 class Decoder(_Lanes):
     """Octets of many lanes to PCM."""
 
-    def decode(self, codes: Codes, rows: Rows | None = None) -> Samples:
+    def decode(
+        self, codes: Codes, rows: Rows | None = None, lengths: Rows | None = None
+    ) -> Samples:
         """int16 (n, 2·m) of uint8 ``codes`` (n, m); m is 160 in a frame and may be any number.
 
         rows: int64 (n,), the lanes, none of them twice; without it they are the first n. The
         others keep their state: what conceals a lost frame is not the codec's.
+        lengths: int64 (n,), 0 to m: so many octets of each are its next; what lies behind them is
+        decoded to something and forgotten.
         """
         lanes, steps = codes.shape
         if not lanes or not steps:
@@ -170,14 +174,14 @@ class Decoder(_Lanes):
         index[:, 0] = tables.OFFSET_LOW.take(low_codes)
         index[:, 1] = tables.OFFSET_HIGH.take(high_codes)
         places = index.reshape(steps, 2 * lanes)
-        factor, last = _factors(places, state[_NB])
-        det = tables.DET.take(factor)
+        factor = _factors(places, state[_NB])
+        det = tables.DET.take(factor[:-1])
         past = _ints(steps + 6, 2 * lanes)
         past[:6], d = state[_D], past[6:]
         tables.QM4.take(low_codes, out=d[:, :lanes], mode="clip")
         tables.QM2.take(high_codes, out=d[:, lanes:], mode="clip")
         _shr(np.multiply(d, det, out=d), 15, d)
-        b, zero = _zeros(past, state[_B])
+        b, zero = _zeros(past, state[_B], whole=lengths is not None)
         sign = np.concatenate([state[_P], ((zero + d) >> 31) | 1])
         a = _poles(sign, state[_A])
         r = _reconstruct(zero, d, a, state[_R])
@@ -190,8 +194,17 @@ class Decoder(_Lanes):
         line = self._line(chosen, lanes, 2 * steps)
         np.add(low, high, out=line[_TAPS:end:2])
         np.subtract(low, high, out=line[_TAPS + 1 : end : 2])
-        after = np.concatenate([b, a[-1], past[-6:], r[-2:], sign[-2:], last[None]])
-        self._keep(chosen, after, line[2 * steps : end])
+        if lengths is None:
+            after = [b[-1], a[-1], past[-6:], r[-2:], sign[-2:], factor[-1:]]
+            window = line[2 * steps : end]
+        else:
+            column = np.arange(2 * lanes)
+            at = np.concatenate([lengths, lengths])
+            after = [b[at, :, column].T, a[at, :, column].T]
+            after += [v[at + np.arange(size)[:, None], column] for v, size in _kept(past, r, sign)]
+            after += [factor[at, column][None]]
+            window = line[2 * lengths + np.arange(_TAPS)[:, None], np.arange(lanes)]
+        self._keep(chosen, np.concatenate(after, dtype=np.int32), window)
         sound = np.matmul(_SYNTHESIS, _blocks(line)).reshape(-1, lanes)[: 2 * steps]
         np.floor(np.multiply(sound, 1 / 2048, out=sound), out=sound)
         out: Samples = np.empty((lanes, 2 * steps), dtype=np.int16)
@@ -200,27 +213,35 @@ class Decoder(_Lanes):
         return out
 
 
-def _factors(index: Index, state: Int32) -> tuple[Index, Int32]:
-    """Scale factor state of every step, and after the last; codes become places in the tables."""
-    factor = np.empty(index.shape, dtype=np.intp)
+def _kept(past: Int32, r: Int32, sign: Int32) -> tuple[tuple[Int32, int], ...]:
+    """Histories, and how many rows of each are a lane's state."""
+    return (past, 6), (r, 2), (sign, 2)
+
+
+def _factors(index: Index, state: Int32) -> Index:
+    """Scale factor state before every step, and after the last; codes become places in tables."""
+    factor = np.empty((len(index) + 1, *index.shape[1:]), dtype=np.intp)
     now = state.astype(np.intp)
     following = tables.NEXT.take
-    for place, kept in zip(index, factor, strict=True):
+    for place, kept in zip(index, factor, strict=False):
         kept[...] = now
         _add(place, now, place)
         following(place, None, now, "clip")
-    return factor, now.astype(np.int32)
+    factor[-1] = now
+    return factor
 
 
-def _zeros(past: Int32, first: Int32) -> tuple[Int32, Int32]:
-    """UPZERO and FILTEZ: coefficients after the last step, and each step's sum (steps, n)."""
-    sums = []
+def _zeros(past: Int32, first: Int32, *, whole: bool) -> tuple[Int32, Int32]:
+    """UPZERO and FILTEZ: coefficients (k, 6, n) before every step and after the last, or the end
+    of them where not ``whole``; each step's sum (steps, n)."""
+    if whole or first.size <= _MANY:
+        return _some_zeros(past, first)
     # In parts, so that what the loop writes is still near when it is read.
-    steps = _PART if first.size > _MANY else len(past)
-    for at in range(0, len(past) - 6, steps):
-        first, part = _some_zeros(past[at : at + steps + 6], first)
+    b, sums = first[None], []
+    for at in range(0, len(past) - 6, _PART):
+        b, part = _some_zeros(past[at : at + _PART + 6], b[-1])
         sums.append(part)
-    return first, np.concatenate(sums)
+    return b, np.concatenate(sums)
 
 
 def _some_zeros(past: Int32, first: Int32) -> tuple[Int32, Int32]:
@@ -241,7 +262,7 @@ def _some_zeros(past: Int32, first: Int32) -> tuple[Int32, Int32]:
     total = terms[:, 0].copy()
     for lag in range(1, 6):
         _clip16(np.add(total, terms[:, lag], out=total))
-    return b[-1], total
+    return b, total
 
 
 def _poles(sign: Int32, first: Int32) -> Int32:

@@ -21,7 +21,7 @@ import numpy as np
 from telephony.audio.g722 import SAMPLES, Decoder, Encoder
 from telephony.audio.stream import Resampler
 from telephony.media.bridge import Mixer
-from telephony.media.columns import Codes, Flags, Rows, Samples
+from telephony.media.columns import Codes, Counts, Flags, Rows, Samples
 from telephony.media.config import RATE
 from telephony.media.desk import NOBODY, Desk
 from telephony.media.playout import Playout
@@ -132,9 +132,15 @@ class Wide:
             self._voice[far] = self._voices.process(voice[far], far)
         desk.mix(self._voice[:count], self._heard[:count], self._sounding[:count])
 
-    def _decode(self, rows: Rows | slice, codes: Codes, out: Samples | None = None) -> Samples:
+    def _decode(
+        self,
+        rows: Rows | slice,
+        codes: Codes,
+        out: Samples | None = None,
+        lengths: Counts | None = None,
+    ) -> Samples:
         chosen = np.arange(*rows.indices(self._flags.size)) if isinstance(rows, slice) else rows
-        sound = self._decoder.decode(codes, chosen)
+        sound = self._decoder.decode(codes, chosen, lengths)
         if out is None:
             return sound
         out[...] = sound

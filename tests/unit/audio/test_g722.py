@@ -156,6 +156,20 @@ def test_octets_may_come_in_pieces_of_any_length(lengths: list[int]) -> None:
         at += length
 
 
+def test_lanes_may_take_unlike_numbers_of_octets() -> None:
+    octets = encode(mixed(19, 4, 4))
+    lengths = np.array([160, 0, 113, 197])
+    together, alone = g722.Decoder(4), g722.Decoder(4)
+    for at in (np.zeros(4, np.int64), lengths):
+        codes = np.stack([octets[n, start : start + 200] for n, start in enumerate(at)])
+        found = together.decode(codes, np.arange(4), lengths)
+        for lane, length in enumerate(lengths.tolist()):
+            part = alone.decode(codes[lane : lane + 1, :length], np.array([lane]))
+            assert np.array_equal(found[lane, : 2 * length], part[0])
+    rest = [octets[n, 2 * k : 2 * k + 100] for n, k in enumerate(lengths)]
+    assert np.array_equal(together.decode(np.stack(rest)), alone.decode(np.stack(rest)))
+
+
 def test_what_lies_above_four_kilohertz_passes() -> None:
     tone = clipped(8000 * np.sin(2 * np.pi * 5000 * T))[None]
     heard = decode(encode(tone))[0, FRAME:].astype(float)
