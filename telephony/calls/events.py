@@ -340,7 +340,9 @@ class MediaQuality:
     """What the engine counted on one leg. Packets both ways; jitter in ms (RFC 3550 §6.4.1).
 
     ``remote_…``: what the far end reported of our sound (RTCP), None where it said nothing.
-    ``concealed`` and ``underruns`` in frames of 20 ms; ``buffer_ms``: how deep play-out was last.
+    ``concealed`` and ``underruns`` in frames of 20 ms; ``concealed_ms``: exactly; ``scaled_ms``:
+    left out or said longer to change the depth; ``buffer_ms``: how deep play-out was last,
+    ``buffer_target_ms`` what it aimed at beyond the line's shortest delay.
     ``mos``: G.107's estimate of what we hear, ``remote_mos`` the far end's own (RTCP XR).
     """
 
@@ -350,8 +352,11 @@ class MediaQuality:
     late: int = 0
     duplicated: int = 0
     concealed: int = 0
+    concealed_ms: int = 0
+    scaled_ms: int = 0
     underruns: int = 0
     buffer_ms: float = 0.0
+    buffer_target_ms: float = 0.0
     jitter_ms: float = 0.0
     round_trip_ms: float | None = None
     mos: float | None = None

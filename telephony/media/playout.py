@@ -146,6 +146,14 @@ class Playout(Columns):
         """How deep play-out wants to be beyond the shortest delay of the line."""
         return int(self.delays.target[row]) / OCTETS_MS
 
+    def concealed_ms(self, row: int) -> int:
+        """Sound that was made up."""
+        return int(self.concealed[row]) // OCTETS_MS
+
+    def scaled_ms(self, row: int) -> int:
+        """Sound left out or said longer to change the depth."""
+        return int(self.scaled[row] + self.dropped[row]) // OCTETS_MS
+
     # -- time -----------------------------------------------------------------------------------
 
     def start(self, now: float) -> float:

@@ -20,6 +20,7 @@ COUNTED = (
     "late",
     "duplicated",
     "concealed",
+    "scaled_ms",
     "underruns",
     "remote_lost",
 )
