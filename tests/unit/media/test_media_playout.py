@@ -26,7 +26,7 @@ def vowel(seconds: float, pitch: float = 125.0, level: int = 4000) -> npt.NDArra
     """A voiced sound: five harmonics."""
     at = np.arange(round(seconds * 8000)) / 8000
     wave = np.sum([np.sin(2 * np.pi * pitch * n * at + n) / n for n in range(1, 6)], axis=0)
-    return (wave * level).astype(np.int16)
+    return np.asarray(wave * level, np.int16)
 
 
 def coded(sound: npt.NDArray[np.int16], lanes: int = 1) -> npt.NDArray[np.uint8]:
@@ -228,9 +228,12 @@ def test_a_stage_for_wide_sound_is_told_each_code_once_and_in_order() -> None:
     told: list[npt.NDArray[np.uint8]] = []
 
     def decode(
-        rows: object, codes: npt.NDArray[np.uint8], out: object = None
+        rows: object,
+        codes: npt.NDArray[np.uint8],
+        out: object = None,
+        lengths: npt.NDArray[np.int64] | None = None,
     ) -> npt.NDArray[np.int16]:
-        told.append(codes.copy())
+        told.append(codes[:, : None if lengths is None else int(lengths[0])].copy())
         return np.repeat(g711.ulaw_decode(codes), 2, axis=1)
 
     playout = Playout(2, counting, 20, 200)  # type: ignore[arg-type]
