@@ -15,12 +15,13 @@ from typing import Any
 KEPT = Path(__file__).with_name("baseline.json")
 OURS = "telephony"
 SLOWER = 1.2
-COSTS = ("% of a core a ", "us ", "ns ", "CPU ms ", "KiB a ")
+COSTS = ("% of a core a ", "us ", "ns ", "CPU ms ", "KiB a ", "ms a tick")
 """What a unit begins with of which less is better, and of which a ratio means something."""
 PEERS = {
     "amd": (),
     "bridge": ("rtpengine, user space", "baresip, b2bua"),
     "calls": ("bare echo, C", "baresip, echo"),
+    "detect": ("decode and encode",),
     "parse": ("aiosipua", "sippy"),
     "setup": ("sipp uas (signalling only)",),
     "tick": ("bare epoll echo",),
