@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import socket
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from telephony.base.clock import Clock
 from telephony.media.columns import Codes, Flags, Rows
@@ -42,6 +44,8 @@ MOST_OF_A_LANE = 32
 """Datagrams of one lane that are looked at in a tick, the newest: over half a second of a stream.
 More is a flood, and no lane may keep the others waiting."""
 _SEND, _CANCEL = np.uint64(1 << 62), np.uint64(1 << 63)
+_ROW = np.uint64(0xFFFFFFFF)
+_GOOD = HAS_BUFFER | HAS_MORE
 """Bits of ``user_data``; a receive has the socket's generation in bits 32 to 61 and its row."""
 
 
@@ -112,24 +116,22 @@ class RingSockets:
             return []
         self._ring.work(2 * self._buffers.given)
         results = self._ring.results()
-        kind = results["user_data"]
-        failed_sends = (kind & _SEND) != 0
-        if failed_sends.any():
-            self.unsent += int(failed_sends.sum())
-        received = results[(kind & (_SEND | _CANCEL)) == 0]
-        rows = (received["user_data"] & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        current = (received["user_data"] >> np.uint64(32)).astype(np.int64) == self._generation[
-            rows
-        ]
-        ended = np.flatnonzero(current & (received["flags"] & HAS_MORE == 0))
-        if ended.size:
-            self._rest(rows[ended], received["result"][ended])
-        filled = (received["flags"] & HAS_BUFFER) != 0
-        ids = (received["flags"] >> 16).astype(np.int64)
-        wanted = current & filled & (received["result"] >= _START)
-        if not wanted.all():
-            self._buffers.give_back(ids[filled & ~wanted])
-        batch = self._copy(rows[wanted], ids[wanted], received["result"][wanted])
+        names = results["user_data"]
+        others = names >= _SEND
+        if others.any():
+            self.unsent += int(np.count_nonzero(names[others] == _SEND))
+            results = results[~others]
+            names = results["user_data"]
+        if not results.size:
+            return []
+        rows = (names & _ROW).astype(np.int64)
+        flags, sizes = results["flags"], results["result"]
+        ids = (flags >> 16).astype(np.int64)
+        good = (flags & _GOOD) == _GOOD
+        good &= names >> np.uint64(32) == self._generation[rows].view(np.uint64)
+        if not good.all():
+            rows, ids, sizes = self._sort_out(results, rows, ids)
+        batch = self._copy(rows, ids, sizes)
         return [batch] if batch.rows.size else []
 
     def send(self, rows: Rows, packets: Codes, size: int) -> None:
@@ -170,14 +172,25 @@ class RingSockets:
         orders["user_data"] = (self._generation[rows] << 32) | rows
         self._ring.submit(orders)
 
-    def _rest(self, rows: Rows, results: Rows) -> None:
-        """Receives that ended: they begin again with the next tick."""
-        self._idle += rows.tolist()
-        self.refused += int((results == -errno.ECONNREFUSED).sum())
+    def _sort_out(
+        self, results: npt.NDArray[Any], rows: Rows, ids: Rows
+    ) -> tuple[Rows, Rows, npt.NDArray[np.int32]]:
+        """Where receives ended, or are those of a socket before: (rows, ids, sizes) to take."""
+        flags, sizes = results["flags"], results["result"]
+        generation = (results["user_data"] >> np.uint64(32)).astype(np.int64)
+        current = generation == self._generation[rows]
+        ended = current & (flags & HAS_MORE == 0)
+        # They begin again with the next tick.
+        self._idle += rows[ended].tolist()
+        self.refused += int(np.count_nonzero(sizes[ended] == -errno.ECONNREFUSED))
+        filled = (flags & HAS_BUFFER) != 0
+        wanted = current & filled & (sizes >= _START)
+        self._buffers.give_back(ids[filled & ~wanted])
+        return rows[wanted], ids[wanted], sizes[wanted]
 
-    def _copy(self, rows: Rows, ids: Rows, results: Rows) -> Batch:
+    def _copy(self, rows: Rows, ids: Rows, results: npt.NDArray[np.int32]) -> Batch:
         pool = self._buffers.pool
-        sizes = (results - _START).astype(np.int32)
+        sizes = results - _START
         width = int(sizes.max(initial=12))
         matrix = pool[ids, _START : _START + max(width, 12)]
         heads = pool[ids, :_START].view(np.int64)

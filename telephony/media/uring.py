@@ -183,7 +183,9 @@ def _put(ring: npt.NDArray[Any], tail: int, items: npt.NDArray[Any]) -> None:
 
 def _get(ring: npt.NDArray[Any], head: int, count: int) -> npt.NDArray[Any]:
     at = head % len(ring)
-    first = ring[at : at + min(count, len(ring) - at)]
+    if at + count <= len(ring):
+        return ring[at : at + count].copy()
+    first = ring[at:]
     return np.concatenate([first, ring[: count - len(first)]])
 
 
