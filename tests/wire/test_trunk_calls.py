@@ -144,7 +144,7 @@ async def test_an_offer_we_cannot_take_changes_nothing(house: House) -> None:
             phone.agent.reinvite,
             call.session,
             b"v=0\r\no=- 1 9 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-            b"m=audio 4000 RTP/AVP 9\r\n",
+            b"m=audio 4000 RTP/AVP 18\r\n",
             now=phone.now,
         )
         await call.until(lambda: bool(call.offer_failures), 5)
@@ -202,7 +202,7 @@ async def test_nothing_usable_is_488_before_anybody_is_asked(house: House) -> No
     home = await house()
     body = (
         b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-        b"m=audio 4000 RTP/AVP 9 18\r\n"
+        b"m=audio 4000 RTP/AVP 3 18\r\n"
     )
     async with Softphone() as phone:
         call = await phone.call(home.uri("front-desk"), body=body)
