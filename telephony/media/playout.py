@@ -316,7 +316,9 @@ class Playout(Columns):
         self._say_wide(count, codes, odd, step)
         rows = np.flatnonzero(odd)
         if rows.size:
-            self._mend(rows, codes[rows])
+            rest = rows[~self._idle(rows)]
+            if rest.size:
+                self._mend(rest, codes[rest])
         cursor += step
         if rows.size:
             rings.pass_holes(rows[rings.playing[rows]])
@@ -335,6 +337,24 @@ class Playout(Columns):
         for index, stage in enumerate(self._stages, 1):
             rows = np.flatnonzero((self._stage[:count] == index) & ~odd & (step == FRAME))
             stage.say(rows, codes[rows])
+
+    def _idle(self, rows: Rows) -> Flags:
+        """Which lanes have long been silent and have nothing to play: held, or not begun."""
+        rings, cursor = self.rings, self.rings.cursor[rows]
+        idle = (self.hole[rows] >= FADED) & ~self.comfort.on[rows]
+        idle &= ~rings.playing[rows] | (rings.top[rows] <= cursor)
+        if not idle.any():
+            return idle
+        for stage, mask in self._parts(rows):
+            stage.hush(rows[mask & idle])
+        rows, cursor = rows[idle], cursor[idle]
+        playing = rings.playing[rows]
+        self.hole[rows] = np.minimum(self.hole[rows] + FRAME, LONG_GONE)
+        self.pending[rows] += FRAME * playing
+        self.starving[rows] += playing
+        self.odd_until[rows] = cursor + FRAME + 1
+        self.splice[rows] = False
+        return idle
 
     def _mend(self, rows: Rows, codes: Codes) -> None:
         """Frames that are not whole, and the first whole ones after."""
