@@ -296,7 +296,9 @@ class Voice(Columns):
 
     def _decoded_to(self, rows: Rows, codes: Codes, length: Counts) -> Samples:
         """Decoded codes, of each row ``length`` of them; what lies behind means nothing."""
-        return self._decode(rows, codes, lengths=None if self._stateless else length)
+        if self._stateless:
+            return self._decode(rows, codes)
+        return self._decode(rows, codes, lengths=length)
 
 
 def _ends_of_runs(flags: Flags) -> Counts:
