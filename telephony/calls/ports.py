@@ -16,6 +16,7 @@ from telephony.base.errors import Busy
 from telephony.calls.call import Call
 from telephony.calls.callback import Callback, CallbackStatus
 from telephony.calls.events import Event, LegOffered, MediaQuality
+from telephony.calls.money import Entry, Kind, Posting
 from telephony.calls.outcome import Cause, Outcome
 from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport, Turn
@@ -317,7 +318,8 @@ class CallStore(Protocol):
 
     async def append(self, batch: Sequence[Append]) -> None:
         """Events in order, calls upserted, reports, in one transaction. Repeats are no error:
-        an event whose (session, seq) is there already is left as it is."""
+        an event whose (session, seq) is there already is left as it is. What a report says the
+        call costs is charged in the same transaction, once."""
         ...
 
     async def unfinished(self) -> list[Call]:
@@ -367,6 +369,63 @@ class TurnStore(Protocol):
 
     async def put_turns(self, organization: str, session: str, turns: Sequence[Turn]) -> bool:
         """Keep them; the same index replaces. False: no such call of this organization."""
+        ...
+
+
+class ReportStore(Protocol):
+    """Where a report that was made again takes the place of the first."""
+
+    async def put_report(self, report: CallReport) -> None:
+        """Replace the report of this call and organization; charges nothing, makes none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Micro-USD on an organization's credits, and when that last changed."""
+
+    amount: int
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What was used of one thing in a time, and what that cost."""
+
+    provider: str
+    metric: str
+    quantity: int
+    cost_micro_usd: int
+
+
+class LedgerStore(Protocol):
+    """Who owes whom, and what was used: scoped by organization.
+
+    Times are ``since`` ≤ t < ``until``. Raises ``base.errors.StoreUnavailable``."""
+
+    async def post(self, posting: Posting) -> None:
+        """Write a posting, whole; one whose id is there already changes nothing."""
+        ...
+
+    async def balance(self, organization: str) -> Balance: ...
+
+    async def page(
+        self, organization: str, kind: Kind | None, limit: int, cursor: str | None
+    ) -> tuple[list[Entry], str | None]:
+        """What went onto and off the credits, newest first, nothing that is zero.
+
+        The cursor is the last row's time as the wire shows it (contract 1.5); entries of one
+        millisecond come on one page, unless they alone are more than ``limit``. Raises BadInput
+        on a bad cursor.
+        """
+        ...
+
+    async def used(self, organization: str, since: datetime, until: datetime) -> list[Used]:
+        """What was charged in a time, by provider and metric."""
+        ...
+
+    async def talked(self, organization: str, since: datetime, until: datetime) -> tuple[int, int]:
+        """How many calls ended in a time, and for how many milliseconds they were active."""
         ...
 
 

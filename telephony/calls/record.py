@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from telephony.calls.money import CostLine
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
@@ -73,6 +75,7 @@ class CallReport:
     metadata: dict[str, Any] = field(default_factory=dict)
     analysis_status: str = "heuristic"
     cost_micro_usd: str = "0"
+    cost_lines: tuple[CostLine, ...] = ()
     events_dropped: int = 0
     created_at: datetime
     updated_at: datetime

@@ -18,6 +18,7 @@ from telephony.calls.callback import CallbackStatus
 from telephony.calls.outcome import Outcome
 from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport, Message
+from telephony.reports.cost import Rates, price, total
 from telephony.reports.summary import summary
 from telephony.reports.timings import timings
 from telephony.reports.transcript import transcript
@@ -25,7 +26,9 @@ from telephony.reports.transcript import transcript
 _QUALITY = TypeAdapter(e.MediaQuality)
 
 
-def fold(call: Call, events: Sequence[e.Event | CallEvent]) -> CallReport:
+def fold(
+    call: Call, events: Sequence[e.Event | CallEvent], rates: Rates | None = None
+) -> CallReport:
     """The report of a call from its events, oldest first; ``call`` is its row."""
     facts = known(events)
     outcome = _outcome(call, facts)
@@ -35,6 +38,7 @@ def fold(call: Call, events: Sequence[e.Event | CallEvent]) -> CallReport:
     begun = facts[0].at if facts else call.created_at
     ended = facts[-1].at if facts else call.updated_at
     cause = outcome.cause if outcome is not None else None
+    lines = price(facts, rates)
     return CallReport(
         session=call.id,
         organization=call.organization,
@@ -52,6 +56,8 @@ def fold(call: Call, events: Sequence[e.Event | CallEvent]) -> CallReport:
         scheduled_callback=_callback(call, facts),
         voicemail=_voicemail(facts),
         metadata=dict(call.metadata),
+        cost_micro_usd=str(total(lines)),
+        cost_lines=lines,
         events_dropped=max(
             (x.events_dropped for x in facts if isinstance(x, e.CallEnded)), default=0
         ),

@@ -31,6 +31,7 @@ from telephony.store.directory import (
 )
 from telephony.store.idempotency import Idempotency
 from telephony.store.keys import Keys
+from telephony.store.ledger import Ledger
 from telephony.store.organizations import Organizations
 from telephony.store.secrets import Cipher
 
@@ -44,12 +45,14 @@ NO_FILE = FileRows()
 class Store:
     """Every port that the database stands behind.
 
-    ``calls``: CallStore and CallReader. ``callbacks``: CallbackQueue, CallbackReader and
-    NextDue. ``trunks``, ``phones``, ``numbers``: Repository. ``directory``: Directory.
+    ``calls``: CallStore, CallReader, TurnStore and ReportStore. ``ledger``: LedgerStore.
+    ``callbacks``: CallbackQueue, CallbackReader and NextDue.
+    ``trunks``, ``phones``, ``numbers``: Repository. ``directory``: Directory.
     """
 
     database: Database
     calls: Calls
+    ledger: Ledger
     callbacks: Callbacks
     keys: Keys
     organizations: Organizations
@@ -71,6 +74,7 @@ class Store:
         return cls(
             database=database,
             calls=Calls(database),
+            ledger=Ledger(database),
             callbacks=Callbacks(database),
             keys=Keys(database),
             organizations=Organizations(database),

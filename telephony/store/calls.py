@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,7 @@ from telephony.store.tables import (
     call_events,
     call_reports,
     calls,
+    ledger_entries,
     moment_text,
     session_turns,
 )
@@ -71,29 +73,59 @@ class Calls:
             ),
             rows.REPORT,
         )
+        # What was charged once stays as it was, whoever writes the report again.
+        self._add_charges = database.prepare(
+            database.insert(ledger_entries).on_conflict_do_nothing(
+                index_elements=["posting", "account"]
+            ),
+            rows.ENTRY,
+        )
         self._moment = moment_text if database.sqlite else aware
 
     # --- writing ---------------------------------------------------------------------------
 
     async def append(self, batch: Sequence[Append]) -> None:
-        """One transaction. A call's row is written once a batch, as its last event left it."""
+        """One transaction. A call's row is written once a batch, as its last event left it; what
+        a report says the call costs is charged with it."""
         if not batch:
             return
         moment = self._moment
         latest = {item.call.id: item.call for item in batch}
         call_rows = [rows.call_row(call, moment) for call in latest.values()]
         event_rows = [rows.event_row(item.event, moment) for item in batch]
-        reports = [rows.report_row(item.report, moment) for item in batch if item.report]
+        found = [item.report for item in batch if item.report]
+        reports = [rows.report_row(report, moment) for report in found]
+        charged = [row for report in found for row in rows.charge_rows(report, moment)]
 
         await self._database.put(
             (
                 (self._put_calls, call_rows),
                 (self._add_events, event_rows),
                 (self._put_reports, reports),
+                (self._add_charges, charged),
             ),
             lambda connection: self.changes.announce(connection, list(latest)),
         )
         self.changes.wrote(latest)
+
+    async def put_report(self, report: CallReport) -> None:
+        """In the place of the one there is; what was charged stays as it was."""
+        members = dict(zip(rows.REPORT, rows.report_row(report, self._moment), strict=True))
+        values = {name: members[name] for name in ("outcome", "status")}
+        values |= {"report": json.loads(members["report"]), "updated_at": report.updated_at}
+        statement = (
+            sa.update(call_reports)
+            .where(
+                call_reports.c.session == report.session,
+                call_reports.c.organization == report.organization,
+            )
+            .values(**values)
+        )
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(statement)
+
+        await self._database.write(work)
 
     async def forget_recording(self, session: str) -> None:
         """The file is gone: the call says so, and the clean-up does not meet it again."""

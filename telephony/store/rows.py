@@ -16,15 +16,24 @@ from pydantic_core import PydanticSerializationError
 
 from telephony.calls.call import Call
 from telephony.calls.leg import Leg
+from telephony.calls.money import Entry, charges
 from telephony.calls.outcome import Outcome, Status
 from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport
 from telephony.calls.state import Direction
-from telephony.store.tables import call_events, call_reports, calls, dump_json, storable
+from telephony.store.tables import (
+    call_events,
+    call_reports,
+    calls,
+    dump_json,
+    ledger_entries,
+    storable,
+)
 
 CALL = tuple(column.name for column in calls.columns)
 EVENT = tuple(column.name for column in call_events.columns)
 REPORT = tuple(column.name for column in call_reports.columns)
+ENTRY = tuple(column.name for column in ledger_entries.columns)
 
 Moment = Callable[[datetime], Any]
 """A time as the driver takes it."""
@@ -98,6 +107,29 @@ def report_row(report: CallReport, moment: Moment) -> tuple[Any, ...]:
         moment(report.created_at),
         moment(report.updated_at),
         _dump(_REPORT, report),
+    )
+
+
+def charge_rows(report: CallReport, moment: Moment) -> list[tuple[Any, ...]]:
+    """Both sides of every line of the report's bill."""
+    postings = charges(report.organization, report.session, report.cost_lines, report.created_at)
+    return [entry_row(entry, moment) for posting in postings for entry in posting.entries]
+
+
+def entry_row(entry: Entry, moment: Moment) -> tuple[Any, ...]:
+    """In the order of ``ENTRY``."""
+    return (
+        entry.posting,
+        entry.account,
+        entry.organization,
+        entry.kind.value,
+        entry.amount,
+        moment(entry.created_at),
+        entry.metric,
+        entry.provider,
+        entry.quantity,
+        entry.session,
+        storable(entry.note),
     )
 
 

@@ -298,6 +298,25 @@ phone_numbers = sa.Table(
     sa.Index(None, "organization"),
 )
 
+# Both sides of every posting. What was charged stays when the call it was charged for is deleted.
+ledger_entries = sa.Table(
+    "ledger_entries",
+    metadata,
+    sa.Column("posting", sa.String(96)),
+    sa.Column("account", sa.String(64)),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("metric", sa.String(64)),
+    sa.Column("provider", sa.String(32)),
+    sa.Column("quantity", sa.BigInteger, nullable=False),
+    sa.Column("session", sa.String(64)),
+    sa.Column("note", Text, nullable=False),
+    sa.PrimaryKeyConstraint("posting", "account"),
+    sa.Index(None, "organization", "account", "created_at", "posting"),
+)
+
 organizations = sa.Table(
     "organizations",
     metadata,

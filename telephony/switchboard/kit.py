@@ -15,6 +15,7 @@ from telephony.accounts.ports import Directory
 from telephony.base.clock import Clock
 from telephony.base.ids import Ids
 from telephony.calls.ports import CallbackQueue, Carrier, RoomDirectory, Speech
+from telephony.reports.cost import Rates
 from telephony.switchboard.journal import Journal
 
 log = structlog.get_logger("telephony.switchboard")
@@ -66,10 +67,18 @@ class Tasks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+Afford = Callable[[str], Awaitable[None]]
+
+
+async def _anybody(organization: str) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kit:
     """Ports and shared things. ``nudge`` tells the callback scheduler that a row is new;
-    ``sleep`` is the loop's own unless a test says otherwise."""
+    ``sleep`` is the loop's own unless a test says otherwise. Without ``rates`` calls cost nothing.
+    ``afford`` raises where an organization may start nothing that costs money."""
 
     config: SwitchboardConfig
     carrier: Carrier
@@ -81,6 +90,8 @@ class Kit:
     clock: Clock
     ids: Ids
     nudge: Callable[[], None] = lambda: None
+    rates: Rates | None = None
+    afford: Afford = _anybody
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     tasks: Tasks = field(default_factory=Tasks)
 

@@ -22,6 +22,7 @@ from telephony.calls.events import (
 from telephony.calls.outcome import Outcome
 from telephony.calls.ports import Append, CallStore, Recorded
 from telephony.calls.public import CallEvent, publish
+from telephony.reports.cost import Rates
 from telephony.reports.fold import fold, known
 
 log = structlog.get_logger("telephony.switchboard.recover")
@@ -30,7 +31,9 @@ Salvage = Callable[[Path], Recorded]
 """Makes what was written of a recording playable, and measures it."""
 
 
-async def recover(store: CallStore, clock: Clock, ids: Ids, salvage: Salvage) -> int:
+async def recover(
+    store: CallStore, clock: Clock, ids: Ids, salvage: Salvage, rates: Rates | None = None
+) -> int:
     """Close every call that never ended. Returns how many there were.
 
     Recordings that were open are made whole as far as they were written: what a caller said is
@@ -40,7 +43,7 @@ async def recover(store: CallStore, clock: Clock, ids: Ids, salvage: Salvage) ->
     for call in calls:
         rows = await store.events(call.id)
         try:
-            batch = _close(call, rows, clock, ids, salvage)
+            batch = _close(call, rows, clock, ids, salvage, rates)
         except Exception:
             # One call that nobody can close must not keep the service from starting.
             log.exception("a call could not be closed", call=call.id)
@@ -52,7 +55,12 @@ async def recover(store: CallStore, clock: Clock, ids: Ids, salvage: Salvage) ->
 
 
 def _close(
-    call: Call, rows: list[CallEvent], clock: Clock, ids: Ids, salvage: Salvage
+    call: Call,
+    rows: list[CallEvent],
+    clock: Clock,
+    ids: Ids,
+    salvage: Salvage,
+    rates: Rates | None,
 ) -> list[Append]:
     events = known(rows)
     batch: list[Append] = []
@@ -67,7 +75,7 @@ def _close(
         call = call.apply(event)
         events.append(event)
         row = publish(event, call, seq=seq, event_id=ids.make("evt"), created_at=created)
-        report = fold(call, events) if isinstance(event, CallEnded) else None
+        report = fold(call, events, rates) if isinstance(event, CallEnded) else None
         batch.append(Append(row, call, report))
 
     now = clock.now()

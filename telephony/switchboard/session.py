@@ -285,7 +285,7 @@ class Session:
 
     def _report(self) -> CallReport | None:
         try:
-            return fold(self.call, self.log)
+            return fold(self.call, self.log, self.kit.rates)
         except Exception:
             # A call without its report is a pity; one that never ends in the store is worse.
             log.exception("a report could not be made", call=self.call.id)

@@ -24,6 +24,7 @@ from telephony.accounts.ports import Answer
 from telephony.base.errors import Busy, Conflict, NotFound, StoreUnavailable
 from telephony.calls.call import Call
 from telephony.calls.callback import Callback, CallbackStatus
+from telephony.calls.money import charges
 from telephony.calls.ports import Append, CallFilter
 from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport, Turn
@@ -31,6 +32,7 @@ from telephony.store import NO_FILE
 from telephony.store.calls import Recording, read_cursor, write_cursor
 from telephony.store.directory import FileRows
 from telephony.store.idempotency import CODE, KEPT
+from telephony.testing.ledger import MemoryLedger
 
 Item = TypeVar("Item", bound=Trunk | Phone | PhoneNumber)
 
@@ -63,7 +65,7 @@ class MemoryChanges:
 
 
 class MemoryCalls:
-    """``CallStore`` and ``CallReader``."""
+    """``CallStore``, ``CallReader``, ``TurnStore`` and ``ReportStore``."""
 
     def __init__(self, switch: Switch) -> None:
         self._switch = switch
@@ -72,6 +74,7 @@ class MemoryCalls:
         self.reports: dict[str, CallReport] = {}
         self.batches: list[int] = []
         self.turns: dict[str, dict[int, Turn]] = {}
+        self.ledger = MemoryLedger(switch.check, self.reports.values)
         self.changes = MemoryChanges()
 
     async def append(self, batch: Sequence[Append]) -> None:
@@ -82,8 +85,19 @@ class MemoryCalls:
             self.calls[item.call.id] = item.call
             self.rows.setdefault(item.event.session, {}).setdefault(item.event.seq, item.event)
             if item.report is not None:
-                self.reports[item.report.session] = item.report
+                self._report(item.report)
         self.changes.wrote(list(dict.fromkeys(item.call.id for item in batch)))
+
+    def _report(self, report: CallReport) -> None:
+        self.reports[report.session] = report
+        lines, at = report.cost_lines, report.created_at
+        for posting in charges(report.organization, report.session, lines, at):
+            self.ledger.charge(posting)
+
+    async def put_report(self, report: CallReport) -> None:
+        old = await self.report(report.organization, report.session)
+        if old is not None:
+            self.reports[report.session] = report
 
     async def forget_recording(self, session: str) -> None:
         self._switch.check()
@@ -492,6 +506,7 @@ class MemoryStore:
     def __init__(self, files: FileRows = NO_FILE) -> None:
         self.switch = Switch()
         self.calls = MemoryCalls(self.switch)
+        self.ledger = self.calls.ledger
         self.callbacks = MemoryCallbacks(self.switch)
         self.keys = MemoryKeys(self.switch)
         self.organizations = MemoryOrganizations(self.switch)

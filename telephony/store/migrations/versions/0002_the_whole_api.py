@@ -23,9 +23,11 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 def upgrade() -> None:
     _organizations_up()
     _turns_up()
+    _ledger_up()
 
 
 def downgrade() -> None:
+    op.drop_table("ledger_entries")
     op.drop_table("session_turns")
     _organizations_down()
 
@@ -75,4 +77,27 @@ def _turns_up() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("session", "index", name="pk_session_turns"),
+    )
+
+
+def _ledger_up() -> None:
+    op.create_table(
+        "ledger_entries",
+        sa.Column("posting", sa.String(length=96), nullable=False),
+        sa.Column("account", sa.String(length=64), nullable=False),
+        sa.Column("organization", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("metric", sa.String(length=64), nullable=True),
+        sa.Column("provider", sa.String(length=32), nullable=True),
+        sa.Column("quantity", sa.BigInteger(), nullable=False),
+        sa.Column("session", sa.String(length=64), nullable=True),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("posting", "account", name="pk_ledger_entries"),
+    )
+    op.create_index(
+        "ix_ledger_entries_organization_account_created_at_posting",
+        "ledger_entries",
+        ["organization", "account", "created_at", "posting"],
     )
