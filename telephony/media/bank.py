@@ -28,6 +28,7 @@ from telephony.media.hearing import Hearing
 from telephony.media.intake import Intake
 from telephony.media.lane import Lane
 from telephony.media.outlet import Outlet
+from telephony.media.places import Places
 from telephony.media.playback import Playback
 from telephony.media.playout import Playout
 from telephony.media.playout_voice import g711_decoder
@@ -99,7 +100,7 @@ class Bank:
         self._lanes: dict[int, Lane] = {}
         self._seated: dict[int, Seat] = {}
         self._terms: dict[int, Terms] = {}
-        self._high = 0
+        self._places = Places()
         self._facts: list[Callable[[], None]] = []
         self._tick = 0
         self._intake = Intake(
@@ -149,9 +150,12 @@ class Bank:
     def open(self, host: str) -> Lane:
         """A lane with bound ports. Raises Busy, MediaFailed."""
         row = self._free_row()
-        wire = self._wires.open(row, host, self._outlet.changed)
+        try:
+            wire = self._wires.open(row, host, self._outlet.changed)
+        except BaseException:
+            self._places.give(row)
+            raise
         lane = self._lanes[row] = Lane(self, row, wire)
-        self._measure_height()
         self.streams.sequence[row] = self._rng.randrange(1 << 15)
         self.streams.timestamp[row] = self._rng.randrange(1 << 32)
         self.streams.ssrc[row] = self._rng.randrange(1, 1 << 32)
@@ -209,14 +213,17 @@ class Bank:
         for part in self._parts:
             part.clear(row)
         del self._lanes[row]
-        self._measure_height()
+        self._places.give(row)
         return quality
 
     def sit(self, group: str, rate: int = RATE) -> Seat:
         """A seat in a mixing group. Raises ValueError: a rate that seats do not have."""
         row = self._free_row()
-        seat = self._seated[row] = self.seats.take(row, rate)
-        self._measure_height()
+        try:
+            seat = self._seated[row] = self.seats.take(row, rate)
+        except BaseException:
+            self._places.give(row)
+            raise
         self.mixer.enter(row, group)
         return seat
 
@@ -228,7 +235,7 @@ class Bank:
                 self.mixer.forget(row)
                 self.detectors.clear(row)
                 del self._seated[row]
-        self._measure_height()
+                self._places.give(row)
 
     def close_all(self) -> None:
         """Every lane and seat that is still open."""
@@ -296,7 +303,7 @@ class Bank:
     def tick(self, now: float) -> None:
         """20 ms pass for every lane. ``now``: monotonic seconds."""
         self._tick += 1
-        count = self._high
+        count = self._places.height
         if not count:
             return
         self._intake.receive(self._tick, now)
@@ -318,7 +325,7 @@ class Bank:
 
     def pass_over(self, ticks: int) -> None:
         """The process stood still for so long: what would have been sent is not sent later."""
-        count = self._high
+        count = self._places.height
         self.streams.timestamp[:count] += np.uint32(ticks * FRAME)
         self.streams.marker[:count] = True
         self.playout.pass_over(ticks)
@@ -334,7 +341,7 @@ class Bank:
         for row, data in self._wires.receive_rtcp():
             if row in self._lanes:
                 self.reports.take(row, data, int(self.streams.ssrc[row]), now)
-        due = np.flatnonzero(self.streams.report_due[: self._high] <= now)
+        due = np.flatnonzero(self.streams.report_due[: self._places.height] <= now)
         for row in due[:MAX_REPORTS].tolist():
             self.streams.report_due[row] = now + self.reports.interval()
             self._lanes[row].wire.send_rtcp(self._report(row, now))
@@ -393,14 +400,10 @@ class Bank:
         self._later(partial(self._lanes[row].on_digit, digit, 0))
 
     def _free_row(self) -> int:
-        taken = self._lanes.keys() | self._seated.keys()
-        row = next(r for r in range(self._high + 1) if r not in taken)
+        row = self._places.take()
         if row >= self._capacity:
             self._grow()
         return row
-
-    def _measure_height(self) -> None:
-        self._high = 1 + max(max(self._lanes, default=-1), max(self._seated, default=-1))
 
     def _grow(self) -> None:
         self._capacity *= 2
