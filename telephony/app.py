@@ -28,6 +28,7 @@ from telephony.carriers.trunk.carrier import TrunkCarrier
 from telephony.carriers.trunk.config import TrunkConfig
 from telephony.ivr.load import load_all
 from telephony.ivr.model import Dialplan
+from telephony.ledger.credits import Prepaid
 from telephony.media.config import MediaConfig, descriptors_needed
 from telephony.media.contract import MediaEngine
 from telephony.media.engine import Engine
@@ -39,8 +40,9 @@ from telephony.settings import Settings, ensure_secret
 from telephony.speech.espeak import EspeakSynth
 from telephony.speech.prompts import Prompts
 from telephony.store import FileRows, Store
+from telephony.switchboard.finalize import Finalizer
 from telephony.switchboard.journal import Journal
-from telephony.switchboard.kit import Kit, SwitchboardConfig
+from telephony.switchboard.kit import Kit, SwitchboardConfig, anybody
 from telephony.switchboard.recover import recover
 from telephony.switchboard.switchboard import Switchboard
 from telephony.system import BufferedRandom, SystemClock, calm_collector, configure_logging
@@ -113,7 +115,7 @@ class App:
         await self.store.start(now)
         await self._first_key(secret)
         # What the last process left open is closed before this one takes its first call.
-        await recover(self.store.calls, self.clock, self.ids, salvage)
+        await recover(self.store.calls, self.clock, self.ids, salvage, settings.rate_card)
 
         self.journal = Journal(
             self.store.calls,
@@ -154,6 +156,8 @@ class App:
             clock=self.clock,
             ids=self.ids,
             nudge=self._nudge,
+            rates=settings.rate_card,
+            afford=Prepaid(self.store.ledger).check if settings.prepaid else anybody,
         )
         self._stack.push_async_callback(self.kit.tasks.cancel)
         self.switchboard = Switchboard(
@@ -197,6 +201,8 @@ class App:
             dialler=self.switchboard,
             calls=self.store.calls,
             turns=self.store.calls,
+            finalize=Finalizer(self.store.calls, self.store.calls, self.clock).finalize,
+            ledger=self.store.ledger,
             feeds=Feeds(self.store.calls, self.store.calls.changes),
             callbacks=self.store.callbacks,
             callback_queue=self.store.callbacks,

@@ -1,4 +1,4 @@
-"""Callbacks: list, get, and our own create."""
+"""Callbacks: list, get, cancel, and our own create."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from telephony.api.idempotency import Prepare, once
 from telephony.api.routes import Ask, Route
 from telephony.api.wire.base import parse, parse_query, render
 from telephony.api.wire.callbacks import (
+    CallbackCancel,
     CallbackCreate,
     CallbackList,
     CallbackQuery,
@@ -58,6 +59,17 @@ async def create(ask: Ask) -> web.StreamResponse:
     return await once(ask, data, work)
 
 
+async def cancel(ask: Ask) -> web.StreamResponse:
+    """POST /v1/callbacks/{id}/cancel; 409 once it is being dialed or is over."""
+    body = parse(CallbackCancel, await read_object(ask.request))
+    row = await ask.deps.callback_queue.cancel(
+        ask.organization, ask.params["id"], body.reason, ask.deps.clock.now()
+    )
+    if row is None:
+        raise NotFound("not found")
+    return render(CallbackRow.of(row))
+
+
 def routes() -> list[Route]:
     return [
         Route("GET", "/v1/callbacks", find, query=CallbackQuery, reply=CallbackList),
@@ -71,4 +83,12 @@ def routes() -> list[Route]:
             problems=(404, 409),
         ),
         Route("GET", "/v1/callbacks/{id}", get, reply=CallbackRow),
+        Route(
+            "POST",
+            "/v1/callbacks/{id}/cancel",
+            cancel,
+            body=CallbackCancel,
+            reply=CallbackRow,
+            problems=(409,),
+        ),
     ]

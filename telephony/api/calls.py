@@ -1,4 +1,4 @@
-"""Calls: detail, events, report, recording, end."""
+"""Calls: detail, events, report and its finalizing, recording, end."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from telephony.api.body import read_object
 from telephony.api.files import message_url, recording_file, sign_url
 from telephony.api.routes import Ask, Route
 from telephony.api.said import turns_of
-from telephony.api.wire.base import render
+from telephony.api.wire.base import parse, render
 from telephony.api.wire.calls import (
     CallDetail,
     EndReply,
     EventList,
     EventRow,
+    FinalizeBody,
+    FinalizeReply,
     RecordingUrl,
     ReportBody,
 )
@@ -76,8 +79,22 @@ async def report(ask: Ask) -> web.StreamResponse:
     call = await find(ask)
     found = await ask.deps.calls.report(ask.organization, call.id)
     if found is None:
-        raise NotFound("the call has no report yet")
+        raise _no_report()
     return render(_body(ask, found, await turns(ask, call, found)))
+
+
+async def finalize(ask: Ask) -> web.StreamResponse:
+    """POST /v1/calls/{id}/report/finalize."""
+    call = await find(ask)
+    parse(FinalizeBody, await read_object(ask.request))
+    found = await ask.deps.finalize(call)
+    if found is None:
+        raise _no_report()
+    return render(FinalizeReply.of(found))
+
+
+def _no_report() -> NotFound:
+    return NotFound("the call has no report yet")
 
 
 async def recording(ask: Ask) -> web.StreamResponse:
@@ -98,6 +115,13 @@ def routes() -> list[Route]:
         Route("GET", "/v1/calls/{id}", detail, reply=CallDetail),
         Route("GET", "/v1/calls/{id}/events", events, reply=EventList),
         Route("GET", "/v1/calls/{id}/report", report, reply=ReportBody),
+        Route(
+            "POST",
+            "/v1/calls/{id}/report/finalize",
+            finalize,
+            body=FinalizeBody,
+            reply=FinalizeReply,
+        ),
         Route("GET", "/v1/calls/{id}/recording", recording, reply=RecordingUrl),
         Route("POST", "/v1/calls/{id}/end", end, reply=EndReply),
     ]

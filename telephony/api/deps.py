@@ -19,13 +19,24 @@ from telephony.accounts.ports import (
 from telephony.api.feeds import Feeds
 from telephony.base.clock import Clock
 from telephony.base.ids import Ids
+from telephony.calls.call import Call
 from telephony.calls.orders import DialOrder, DialResult, EndResult
-from telephony.calls.ports import CallbackQueue, CallbackReader, CallReader, TurnStore
+from telephony.calls.ports import (
+    CallbackQueue,
+    CallbackReader,
+    CallReader,
+    LedgerStore,
+    TurnStore,
+)
+from telephony.calls.record import CallReport
 
 Network = IPv4Network | IPv6Network
 
 
 Before = Callable[[DialResult], Awaitable[None]]
+
+Finalize = Callable[[Call], Awaitable[CallReport | None]]
+"""Makes a call's report again; None while it has none."""
 
 
 class Dialler(Protocol):
@@ -38,6 +49,7 @@ class Dialler(Protocol):
 
         Raises:
             BadInput: unknown trunk or dialplan, or none to use.
+            Refused: no credit is left (code INSUFFICIENT_CREDITS, 402).
             Busy: no capacity (503), or the trunk's own limit (code TRUNK_BUSY, 429).
             StoreUnavailable: nothing that costs money starts without its record.
         """
@@ -75,6 +87,8 @@ class Deps:
     calls: CallReader
     turns: TurnStore
     feeds: Feeds
+    finalize: Finalize
+    ledger: LedgerStore
     callbacks: CallbackReader
     callback_queue: CallbackQueue
     numbers: Repository[PhoneNumber]

@@ -11,14 +11,12 @@ from telephony.api.routes import Ask, Route
 _PATHS = """
 POST /v1/sessions
 POST /v1/sessions/{id}/sidebands/openai
-POST /v1/calls/{id}/report/finalize
 POST /v1/calls/{id}/web-join
 POST /v1/calls/{id}/messages
 POST /v1/calls/{id}/transfers/blind
 POST /v1/calls/{id}/transfers/warm
 POST /v1/calls/{id}/transfers/{transfer}/complete
 POST /v1/calls/{id}/transfers/{transfer}/cancel
-POST /v1/callbacks/{id}/cancel
 POST /v1/callbacks/{id}/dispatch
 POST /v1/phone-numbers
 GET /v1/phone-numbers/available
@@ -53,9 +51,6 @@ DELETE /v1/webhooks/{id}
 GET /v1/webhook-deliveries
 GET /v1/webhook-deliveries/{id}
 POST /v1/webhook-deliveries/{id}/redeliver
-GET /v1/usage
-GET /v1/credits/balance
-GET /v1/credits/ledger
 GET /v1/voices
 POST /v1/transcribe
 POST /v1/synthesize

@@ -21,6 +21,7 @@ _REF = "#/components/schemas/{model}"
 _REASONS = {
     400: "What was sent is not valid; `issues` names each member",
     401: "No key, or none that opens anything",
+    402: "No credit is left to pay a call from",
     403: "The key lacks the scope, or a rule says no",
     404: "No such thing, or not of this organization",
     409: "Not applicable in the present state, or the Idempotency-Key was used with another body",

@@ -20,6 +20,7 @@ from aiohttp.web_protocol import RequestHandler
 from telephony.api import (
     callbacks,
     calls,
+    credits,
     files,
     health,
     later,
@@ -69,6 +70,7 @@ def routes() -> list[Route]:
         streams,
         calls,
         callbacks,
+        credits,
         numbers,
         trunks,
         phones,

@@ -86,7 +86,7 @@ def routes() -> list[Route]:
             dial,
             body=DialBody,
             reply=DialReply,
-            problems=(404, 409),
+            problems=(402, 404, 409),
         ),
         Route("GET", "/v1/sessions", page, query=SessionQuery, reply=SessionPage),
         Route("GET", "/v1/sessions/{id}", detail, reply=SessionDetail),

@@ -158,7 +158,7 @@ class Scheduler:
         try:
             await self._surely(lambda: self._queue.attempt(callback, session, self._clock.now()))
         except Conflict:
-            log.warning("a callback's lease ran out before it was dialed", callback=callback.id)
+            log.warning("a callback was taken away before it was dialed", callback=callback.id)
             return False
         log.info("dialing a callback", callback=callback.id, to=mask(callback.to_number))
         try:
@@ -214,6 +214,7 @@ def _cause(error: TelephonyError) -> str:
 _BY_CODE = {
     "VALIDATION_ERROR": Cause.INVALID_NUMBER.value,
     "POLICY_REFUSED": Cause.REFUSED_BY_POLICY.value,
+    "INSUFFICIENT_CREDITS": Cause.REFUSED_BY_POLICY.value,
     "TRUNK_BUSY": Cause.CAPACITY.value,
     "STORE_UNAVAILABLE": Cause.INTERNAL.value,
 }

@@ -457,6 +457,20 @@ class CallbackQueue(Protocol):
         """Write what came of it."""
         ...
 
+    async def cancel(
+        self, organization: str, callback: str, reason: str | None, now: datetime
+    ) -> Callback | None:
+        """Take a promise back before anything of it was sent; ``reason`` goes into its metadata
+        as ``cancel_reason``. None: no such callback of this organization.
+
+        A row that is claimed and not yet attempted is taken from its holder, who finds at the
+        attempt that it is no longer his.
+
+        Raises:
+            Conflict: it is being dialed, or is over.
+        """
+        ...
+
     async def abandoned(self, now: datetime) -> list[Callback]:
         """Rows that were dispatching with an attempt written when their holder died."""
         ...

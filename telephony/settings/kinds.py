@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -85,6 +86,15 @@ def read_network(value: Any) -> Any:
     return value
 
 
+def read_usd(value: Any) -> Any:
+    """An amount in quotes: a number without them is no decimal any more when it arrives here."""
+    if isinstance(value, Decimal):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(r"\d{1,4}(\.\d{1,9})?", value, re.ASCII):
+        raise ValueError('must be USD a minute in quotes, such as "0.0085"')
+    return Decimal(value)
+
+
 def check_host(value: str) -> str:
     """A name or an address, without brackets."""
     text = value.strip().strip("[]")
@@ -117,6 +127,7 @@ def check_database(value: str) -> str:
     return value
 
 
+Usd = Annotated[Decimal, BeforeValidator(read_usd)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Host = Annotated[str, AfterValidator(check_host)]
 Name = Annotated[str, Field(min_length=1)]

@@ -19,7 +19,7 @@ from telephony.base.errors import ConfigError
 from telephony.base.number import is_e164
 from telephony.settings.model import PREFIX, Settings
 from telephony.settings.show import show
-from telephony.settings.tables import NumberTable, PhoneTable, Table, TrunkTable
+from telephony.settings.tables import NumberTable, PhoneTable, RatesTable, Table, TrunkTable
 
 FILE = "telephony.toml"
 
@@ -48,6 +48,7 @@ _SHAPES: dict[str, type[Table]] = {
     "trunks": TrunkTable,
     "phones": PhoneTable,
     "numbers": NumberTable,
+    "rates": RatesTable,
 }
 
 
@@ -180,6 +181,15 @@ def _consistent(settings: Settings, sources: Mapping[str, str]) -> None:
             raise ConfigError(
                 f"numbers.{number}.trunk ({where}): there is no trunk {table.trunk!r}{hint}",
                 field="numbers",
+            )
+    for trunk in settings.rates.trunks if settings.rates is not None else ():
+        # Whether a trunk that the API made is there is seen when a call goes over it.
+        if trunk not in names and not trunk.startswith("trunk_"):
+            near = difflib.get_close_matches(trunk, sorted(names), n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            where = sources.get("rates", "default")
+            raise ConfigError(
+                f"rates.trunks.{trunk} ({where}): there is no trunk {trunk!r}{hint}", field="rates"
             )
     livekit = {
         name: getattr(settings, name) is not None

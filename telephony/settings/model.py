@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from telephony.accounts.model import Phone, PhoneNumber, Trunk
+from telephony.reports.cost import Rates
 from telephony.settings.kinds import (
     Codecs,
     Host,
@@ -32,7 +33,7 @@ from telephony.settings.kinds import (
     read_ports,
     read_timeout,
 )
-from telephony.settings.tables import NumberTable, PhoneTable, TrunkTable
+from telephony.settings.tables import NumberTable, PhoneTable, RatesTable, TrunkTable
 
 PREFIX = "TELEPHONY_"
 
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     livekit_api_secret: Annotated[str | None, Field(repr=False)] = None
     media_workers: Workers = 0
     requests_per_second: Annotated[float, Field(gt=0, le=100_000)] = 100.0
+    prepaid: bool = False
     media_io: Literal["auto", "epoll"] = "auto"
     room_workers: Workers = 0
     log_format: Literal["console", "json"] = "console"
@@ -84,6 +86,7 @@ class Settings(BaseSettings):
     trunks: list[TrunkTable] = []
     phones: list[PhoneTable] = []
     numbers: dict[str, NumberTable] = {}
+    rates: RatesTable | None = None
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -145,11 +148,20 @@ class Settings(BaseSettings):
 
     def file_numbers(self, now: datetime) -> tuple[PhoneNumber, ...]:
         """The file's numbers, their trunks by id."""
-        ids = {table.name: f"trunk_{table.name}" for table in self.trunks}
+        ids = self._trunk_ids
         return tuple(
             table.row(e164, ids.get(table.trunk, table.trunk), now)
             for e164, table in self.numbers.items()
         )
+
+    @property
+    def rate_card(self) -> Rates | None:
+        """What calls cost; None: nothing, and nobody counts."""
+        return None if self.rates is None else self.rates.card(self._trunk_ids)
+
+    @property
+    def _trunk_ids(self) -> dict[str, str]:
+        return {table.name: f"trunk_{table.name}" for table in self.trunks}
 
 
 def _loopback(host: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.engine import make_url
 
 from telephony.settings.kinds import MediaTimeout, PortRange
+from telephony.settings.tables import RatesTable
 
 MASK = "********"
 SECRETS = frozenset({"api_key", "secret_key", "livekit_api_secret"})
@@ -32,6 +33,8 @@ def show(name: str, value: Any) -> str:
         return ", ".join(p.user for p in value) or "-"
     if name == "numbers":
         return ", ".join(f"{n} → {t.dialplan or '-'}" for n, t in value.items()) or "-"
+    if isinstance(value, RatesTable):
+        return value.shown()
     if isinstance(value, tuple):
         return ",".join(str(item) for item in value) or "-"
     return str(value)

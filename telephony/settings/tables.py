@@ -1,8 +1,11 @@
-"""The tables of telephony.toml: trunks, phones and numbers, as rows of the default organization."""
+"""The tables of telephony.toml: trunks, phones and numbers, as rows of the default organization,
+and the rate card of all."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -18,7 +21,8 @@ from telephony.accounts.model import (
     Trunk,
 )
 from telephony.base.number import is_e164
-from telephony.settings.kinds import Name
+from telephony.reports.cost import Rate, Rates
+from telephony.settings.kinds import Name, Usd
 
 
 class Table(BaseModel):
@@ -125,3 +129,49 @@ class NumberTable(Table):
             created_at=now,
             updated_at=now,
         )
+
+
+class RateTable(Table):
+    """Of ``[rates.trunks]``, what one trunk has of its own; the rest is as in ``[rates]``."""
+
+    inbound: Usd | None = None
+    outbound: Usd | None = None
+    recording: Usd | None = None
+    increment: Annotated[int, Field(ge=1, le=3600)] | None = None
+
+    def rate(self, base: Rate) -> Rate:
+        return Rate(
+            inbound=base.inbound if self.inbound is None else self.inbound,
+            outbound=base.outbound if self.outbound is None else self.outbound,
+            recording=base.recording if self.recording is None else self.recording,
+            increment=base.increment if self.increment is None else self.increment,
+        )
+
+
+class RatesTable(RateTable):
+    """``[rates]``: USD a minute, and seconds that are counted at once."""
+
+    trunks: dict[str, RateTable] = {}
+
+    def card(self, ids: Mapping[str, str]) -> Rates:
+        """``ids`` are those of the file's trunks, by name; others are named by their id."""
+        base = self.rate(Rate())
+        return Rates(
+            base, {ids.get(name, name): table.rate(base) for name, table in self.trunks.items()}
+        )
+
+    def shown(self) -> str:
+        """In one line."""
+        said = [_amounts(self)]
+        said += [f"{name} ({_amounts(table)})" for name, table in self.trunks.items()]
+        return ", ".join(text for text in said if text) or "-"
+
+
+def _amounts(table: RateTable) -> str:
+    names = ("inbound", "outbound", "recording", "increment")
+    given = [(name, getattr(table, name)) for name in names]
+    return ", ".join(
+        f"{name} {value:f}" if isinstance(value, Decimal) else f"{name} {value} s"
+        for name, value in given
+        if value is not None
+    )

@@ -123,6 +123,44 @@ class Callbacks:
         statement = sa.update(callbacks).where(*_held(callback)).values(**values)
         await self._change(statement, callback)
 
+    async def cancel(
+        self, organization: str, callback: str, reason: str | None, now: datetime
+    ) -> Callback | None:
+        c = callbacks.c
+        mine = (c.id == callback, c.organization == organization)
+        values: dict[str, Any] = {
+            "status": CallbackStatus.CANCELLED.value,
+            "lease_until": None,
+            "cancelled_at": now,
+            "updated_at": now,
+        }
+        # What decides is in the update itself: a claim or an attempt that comes between the two
+        # statements must not be overwritten.
+        statement = (
+            sa.update(callbacks)
+            .where(
+                *mine,
+                sa.or_(
+                    c.status == CallbackStatus.SCHEDULED.value,
+                    sa.and_(c.status == CallbackStatus.DISPATCHING.value, c.attempted_at.is_(None)),
+                ),
+            )
+            .returning(*callbacks.columns)
+        )
+
+        async def work(connection: AsyncConnection) -> Callback | None:
+            found = (await connection.execute(sa.select(callbacks).where(*mine))).first()
+            if found is None:
+                return None
+            if reason is not None:
+                values["metadata"] = {**found.metadata, "cancel_reason": reason}
+            row = (await connection.execute(statement.values(**values))).first()
+            if row is None:
+                raise not_cancellable(_callback(found))
+            return _callback(row)
+
+        return await self._database.write(work)
+
     async def abandoned(self, now: datetime) -> list[Callback]:
         """Of leases that have run out: whoever still holds one may be dialing."""
         c = callbacks.c
@@ -197,6 +235,12 @@ class Callbacks:
 
         if not await self._database.write(work):
             raise Conflict(f"callback {callback.id} is no longer {callback.status.value}")
+
+
+def not_cancellable(callback: Callback) -> Conflict:
+    """Too late: ``callback`` as it was found."""
+    now = "being dialed" if callback.status is CallbackStatus.DISPATCHING else callback.status.value
+    return Conflict(f"the callback cannot be cancelled: it is {now}")
 
 
 def _held(callback: Callback) -> list[sa.ColumnElement[bool]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from telephony.accounts.routing import choose_trunk
-from telephony.base.errors import BadInput, Conflict, StoreUnavailable, TelephonyError
+from telephony.base.errors import BadInput, Conflict, Refused, StoreUnavailable, TelephonyError
 from telephony.base.ids import phone_identity
 from telephony.base.number import is_e164
 from telephony.calls import commands as c
@@ -251,6 +251,8 @@ class Executor:
         )
         if refusal is None and len(session.legs) >= kit.config.max_legs:
             refusal = Outcome.failed(Cause.CAPACITY)
+        if refusal is None and not request.phone:
+            refusal = await self._unpaid()
         # An INVITE cannot be taken back, and may cost money: its attempt is on disk first.
         if refusal is None and not await self.committed():
             refusal = Outcome.failed(Cause.INTERNAL)
@@ -264,6 +266,16 @@ class Executor:
                 log.warning("could not dial", call=session.call.id, error=error.message)
                 refusal = Outcome.failed(Cause.NO_ROUTE)
         session.emit(e.LegEnded(at=kit.clock.now(), leg=request.leg, outcome=refusal))
+
+    async def _unpaid(self) -> Outcome | None:
+        """Why nothing that costs money may begin, or None."""
+        try:
+            await self._kit.afford(self._session.call.organization)
+        except Refused:
+            return Outcome.failed(Cause.REFUSED_BY_POLICY)
+        except StoreUnavailable:
+            return Outcome.failed(Cause.INTERNAL)
+        return None
 
     def _route(self, request: DialRequest) -> tuple[DialRequest, Outcome | None]:
         """The request with its trunk or phone, and why it cannot be dialled where it cannot."""

@@ -125,7 +125,8 @@ class Journal:
             async with asyncio.timeout(timeout):
                 return await future
         except TimeoutError:
-            return False
+            # Where the loop stood still for so long, it may have been written all the same.
+            return self._committed.get(session, 0) >= seq
 
     def forget(self, session: str) -> None:
         """The call is over and written: keep nothing of it."""

@@ -70,8 +70,8 @@ class Tasks:
 Afford = Callable[[str], Awaitable[None]]
 
 
-async def _anybody(organization: str) -> None:
-    return None
+async def anybody(organization: str) -> None:
+    """Nobody pays in advance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class Kit:
     ids: Ids
     nudge: Callable[[], None] = lambda: None
     rates: Rates | None = None
-    afford: Afford = _anybody
+    afford: Afford = anybody
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     tasks: Tasks = field(default_factory=Tasks)
 

@@ -156,6 +156,7 @@ class Switchboard:
 
         Raises:
             BadInput: unknown trunk or dialplan, or none to use.
+            Refused: no credit is left (code INSUFFICIENT_CREDITS).
             Busy: no capacity, or the trunk's own limit (code TRUNK_BUSY).
             StoreUnavailable: nothing that costs money starts without its record.
         """
@@ -194,6 +195,8 @@ class Switchboard:
             to=order.to,
             from_number=from_number,
         )
+        if not stub:
+            await kit.afford(order.organization)
         self._admission.enter(kit.clock.monotonic())
         if before is not None:
             try:

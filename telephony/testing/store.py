@@ -29,6 +29,7 @@ from telephony.calls.ports import Append, CallFilter
 from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport, Turn
 from telephony.store import NO_FILE
+from telephony.store.callbacks import not_cancellable
 from telephony.store.calls import Recording, read_cursor, write_cursor
 from telephony.store.directory import FileRows
 from telephony.store.idempotency import CODE, KEPT
@@ -224,6 +225,27 @@ class MemoryCallbacks:
         elif status is CallbackStatus.SCHEDULED:
             row = replace(row, attempted_at=None, created_session=None)
         self._put(row)
+
+    async def cancel(
+        self, organization: str, callback: str, reason: str | None, now: datetime
+    ) -> Callback | None:
+        row = await self.get(organization, callback)
+        if row is None:
+            return None
+        claimed = row.status is CallbackStatus.DISPATCHING and row.attempted_at is None
+        if not claimed and row.status is not CallbackStatus.SCHEDULED:
+            raise not_cancellable(row)
+        given = {} if reason is None else {"cancel_reason": reason}
+        return self._put(
+            replace(
+                row,
+                status=CallbackStatus.CANCELLED,
+                metadata={**row.metadata, **given},
+                lease_until=None,
+                cancelled_at=now,
+                updated_at=now,
+            )
+        )
 
     async def abandoned(self, now: datetime) -> list[Callback]:
         self._switch.check()

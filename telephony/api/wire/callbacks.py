@@ -54,6 +54,12 @@ class CallbackCreate(Body):
         )
 
 
+class CallbackCancel(Body):
+    """Why; it is kept as ``metadata.cancel_reason``."""
+
+    reason: Annotated[str, Field(max_length=500)] | None = None
+
+
 class CallbackRow(Snake):
     """``attempts`` and ``dialplan`` are our own additions."""
 

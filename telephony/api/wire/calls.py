@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from telephony.api.wire.base import Snake, seconds, stamp
+from telephony.api.wire.base import Body, Camel, Snake, seconds, stamp
 from telephony.base.clock import iso
 from telephony.calls.call import Call
+from telephony.calls.money import CostLine
 from telephony.calls.orders import EndResult
 from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport, Message, Timings, Turn
@@ -132,6 +133,59 @@ class Artifacts(Snake):
     events_dropped: int
 
 
+class CostRow(Camel):
+    """A line of the bill; camelCase inside a snake_case reply (contract 1.4)."""
+
+    provider: str
+    metric: str
+    quantity: int
+    key_source: Literal["BYOK", "MANAGED"]
+    cost_micro_usd: str
+
+    @classmethod
+    def of(cls, line: CostLine) -> CostRow:
+        return cls.model_validate(
+            {
+                "provider": line.provider,
+                "metric": line.metric,
+                "quantity": line.quantity,
+                "key_source": line.key_source,
+                "cost_micro_usd": str(line.cost_micro_usd),
+            }
+        )
+
+
+class FinalizeBody(Body):
+    """Either may be absent; the analysis is run again in any case, since it costs nothing."""
+
+    force_analysis: bool | None = None
+    retry_webhook: bool | None = None
+
+
+class WebhookState(Snake):
+    status: Literal["not_configured"] = "not_configured"
+
+
+class FinalizeReply(Snake):
+    """What the report says now (contract 4.4). ``webhook`` is what TS reads."""
+
+    session_id: str
+    summary: str
+    outcome: str
+    cost_micro_usd: str
+    webhook_deliveries: list[dict[str, Any]] = []
+    webhook: WebhookState = WebhookState()
+
+    @classmethod
+    def of(cls, report: CallReport) -> FinalizeReply:
+        return cls(
+            session_id=report.session,
+            summary=report.summary,
+            outcome=report.outcome,
+            cost_micro_usd=report.cost_micro_usd,
+        )
+
+
 class ReportBody(Snake):
     """CallReport. ``status`` and ``failure_cause`` are our own; the ``post_call_*`` TS's."""
 
@@ -145,7 +199,7 @@ class ReportBody(Snake):
     custom_data: dict[str, Any]
     transcript: CallTranscript
     cost_micro_usd: str
-    cost_breakdown: list[dict[str, Any]] = []
+    cost_breakdown: list[CostRow]
     artifacts: Artifacts
     metadata: dict[str, Any]
     scheduled_callback: dict[str, Any] | None
@@ -182,6 +236,7 @@ class ReportBody(Snake):
                 "custom_data": report.custom_data,
                 "transcript": CallTranscript.of(report.turns),
                 "cost_micro_usd": report.cost_micro_usd,
+                "cost_breakdown": [CostRow.of(line) for line in report.cost_lines],
                 "artifacts": Artifacts(
                     messages=[
                         MessageRow(

@@ -33,6 +33,7 @@ from telephony.calls.public import publish
 from telephony.calls.state import Direction
 from telephony.reports.fold import fold
 from telephony.store import FileRows
+from telephony.switchboard.finalize import Finalizer
 from telephony.testing.store import MemoryStore
 
 SECRET = "a secret key of the tests"
@@ -264,6 +265,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             calls=store.calls,
             turns=store.calls,
             feeds=Feeds(store.calls, store.calls.changes),
+            finalize=Finalizer(store.calls, store.calls, clock).finalize,
+            ledger=store.ledger,
             callbacks=store.callbacks,
             callback_queue=store.callbacks,
             numbers=store.numbers,
