@@ -197,7 +197,7 @@ class World:
                 dialplans=PLANS,
                 max_calls=50,
                 calls_per_second=1000,
-                commit_seconds=0.2,
+                commit_seconds=2.0,
                 teardown_seconds=0.2,
             ),
             carrier=self.carrier,

@@ -198,3 +198,29 @@ async def test_who_waits_for_an_event_that_was_dropped_does_not_wait_for_ever() 
     assert not await asyncio.wait_for(waiting, 5)
     assert not await journal.committed("a", 3)
     await journal.stop()
+
+
+class Held(Store):
+    """A store that takes events when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = asyncio.Event()
+
+    async def append(self, batch: Sequence[Append]) -> None:
+        self.asked.set()
+        await self.released.wait()
+        await super().append(batch)
+
+
+async def test_what_is_written_when_the_time_is_over_is_written() -> None:
+    """After a stall both come in one turn of the loop: the disk's answer and the time-out."""
+    store = Held()
+    journal = Journal(store, CLOCK, FAST)
+    journal.start()
+    append(journal, 1)
+    await store.asked.wait()
+    waiting = asyncio.create_task(journal.committed("a", 1, 0))
+    store.released.set()
+    assert await waiting
+    await journal.stop()
