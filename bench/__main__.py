@@ -27,6 +27,7 @@ QUICK: dict[str, str] = {
     "detect": "",
     "amd": "",
     "setup": "--rates 20 --seconds 4",
+    "api": "--seconds 2",
     "parse": "",
 }
 USUAL: dict[str, str] = {
@@ -38,6 +39,7 @@ USUAL: dict[str, str] = {
     "detect": "",
     "amd": "",
     "setup": "--rates 100 200 --seconds 12",
+    "api": "--seconds 10",
     "parse": "",
 }
 FULL: dict[str, str] = {
@@ -47,6 +49,7 @@ FULL: dict[str, str] = {
     "bridge": "--runs 5 --seconds 60 --peer-runs 3 --peer-seconds 20",
     "loss": "",
     "setup": "--rates 50 100 200 250 300 --seconds 15",
+    "api": "--seconds 20",
 }
 MEDIANS = ("calls", "bridge")
 """They take --runs and --seconds."""

@@ -19,6 +19,7 @@ COSTS = ("% of a core a ", "us ", "ns ", "CPU ms ", "KiB a ", "ms a tick")
 """What a unit begins with of which less is better, and of which a ratio means something."""
 PEERS = {
     "amd": (),
+    "api": ("bare aiohttp",),
     "bridge": ("rtpengine, user space", "baresip, b2bua"),
     "calls": ("bare echo, C", "baresip, echo"),
     "detect": ("decode and encode",),

@@ -24,7 +24,18 @@ PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
 RESULTS = Path(__file__).with_name("results")
 """The rows of the last run of each benchmark, kept with the page that is made of them."""
 NOTES = Path(__file__).with_name("notes.md")
-ORDER = ("transcode", "tick", "calls", "bridge", "loss", "detect", "amd", "setup", "parse")
+ORDER = (
+    "transcode",
+    "tick",
+    "calls",
+    "bridge",
+    "loss",
+    "detect",
+    "amd",
+    "setup",
+    "api",
+    "parse",
+)
 HEAD = """# Benchmarks
 
 Written by `make bench`: the tables from its rows, the words from the benchmarks and from

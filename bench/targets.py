@@ -101,6 +101,12 @@ TARGETS = (
     ),
     Target("loss", "0 %", "points better, 95 % to", 0, most=False),
     Target("parse", "INVITE with SDP, 935 bytes", "us a message", 50),
+    *(
+        Target("api", f"append, {store}", "events a second, in groups of 64", 5000, most=False)
+        for store in ("SQLite", "PostgreSQL")
+    ),
+    Target("api", "dial, 50 a second", "ms, p99", 20),
+    Target("api", "stream, 500 listeners", "ms to hear of an event, p99", 100),
     Target("setup", "200 calls/s", "failed or cut off", 0),
     Target("setup", "200 calls/s", "retransmissions, both ways", 0),
     Target("setup", "200 calls/s", "reports missing", 0),
