@@ -1,8 +1,8 @@
 """The command ``telephony``.
 
-``serve``, ``keys``, ``organizations``, ``migrate`` and ``dialplan`` work on this machine's
-settings, store and files; everything else talks to a running service over its API, with
-``TELEPHONY_API_KEY``.
+``serve``, ``keys``, ``organizations``, ``credits`` (but its ledger), ``migrate`` and ``dialplan``
+work on this machine's settings, store and files; everything else talks to a running service over
+its API, with ``TELEPHONY_API_KEY``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from telephony.base.errors import TelephonyError
 from telephony.cli import (
     callbacks,
     calls,
+    credits,
     dialplan,
     keys,
     migrate,
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("migrate")(migrate.migrate)
 app.command("dial")(calls.dial)
+app.command("usage")(credits.usage)
 app.add_typer(calls.app, name="calls")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(numbers.app, name="numbers")
@@ -46,6 +48,7 @@ app.add_typer(trunks.app, name="trunks")
 app.add_typer(phones.app, name="phones")
 app.add_typer(keys.app, name="keys")
 app.add_typer(organizations.app, name="organizations")
+app.add_typer(credits.app, name="credits")
 app.add_typer(dialplan.app, name="dialplan")
 
 

@@ -67,6 +67,81 @@ async def test_many_who_claim_at_once_never_get_the_same(store: Any, make: Any) 
     assert len(set(ids)) == 10
 
 
+async def test_a_promise_is_taken_back(store: Any, make: Any) -> None:
+    made = make.callback(60)
+    await store.callbacks.add(made)
+    make.clock.advance(1)
+    now = make.clock.now()
+    assert await store.callbacks.cancel("org_other", made.id, None, now) is None
+    assert await store.callbacks.cancel(ORG, "cb_nobody", None, now) is None
+    row = await store.callbacks.cancel(ORG, made.id, "changed her mind \x00", now)
+    reason = row.metadata["cancel_reason"].replace("\ufffd", "\x00")
+    assert (reason, row.metadata["x"]) == ("changed her mind \x00", 1)
+    assert row == replace(
+        made,
+        status=CallbackStatus.CANCELLED,
+        metadata=row.metadata,
+        cancelled_at=now,
+        updated_at=now,
+    )
+    assert await store.callbacks.get(ORG, made.id) == row
+    with pytest.raises(Conflict, match="cancelled"):
+        await store.callbacks.cancel(ORG, made.id, "again", now)
+    assert await store.callbacks.claim(now + timedelta(hours=1), 15) is None
+    assert await store.callbacks.get(ORG, made.id) == row
+
+
+async def test_a_claimed_promise_is_taken_from_who_has_not_yet_tried(store: Any, make: Any) -> None:
+    made = make.callback()
+    await store.callbacks.add(made)
+    now = make.clock.now()
+    claimed = await store.callbacks.claim(now, 15)
+    row = await store.callbacks.cancel(ORG, made.id, None, now)
+    assert (row.status, row.lease_until, row.metadata) == (
+        CallbackStatus.CANCELLED, None, {"x": 1},
+    )  # fmt: skip
+    with pytest.raises(Conflict):
+        await store.callbacks.attempt(claimed, "session-1", now)
+    with pytest.raises(Conflict):
+        await store.callbacks.settle(claimed, CallbackStatus.DISPATCHED, None, now)
+    assert (await store.callbacks.get(ORG, made.id)).status is CallbackStatus.CANCELLED
+
+
+@pytest.mark.parametrize("status", [None, CallbackStatus.DISPATCHED, CallbackStatus.FAILED])
+async def test_what_was_begun_cannot_be_taken_back(
+    store: Any, make: Any, status: CallbackStatus | None
+) -> None:
+    made = make.callback()
+    await store.callbacks.add(made)
+    now = make.clock.now()
+    claimed = await store.callbacks.claim(now, 15)
+    await store.callbacks.attempt(claimed, "session-1", now)
+    if status is not None:
+        await store.callbacks.settle(claimed, status, None, now)
+    before = await store.callbacks.get(ORG, made.id)
+    with pytest.raises(Conflict, match="cannot be cancelled"):
+        await store.callbacks.cancel(ORG, made.id, "too late", now)
+    assert await store.callbacks.get(ORG, made.id) == before
+
+
+async def test_whether_dialed_or_cancelled_only_one_of_the_two_happens(
+    store: Any, make: Any
+) -> None:
+    for _ in range(8):
+        made = make.callback()
+        await store.callbacks.add(made)
+        now = make.clock.now()
+        claimed = await store.callbacks.claim(now, 15)
+        tried, cancelled = await asyncio.gather(
+            store.callbacks.attempt(claimed, "session-1", now),
+            store.callbacks.cancel(ORG, made.id, None, now),
+            return_exceptions=True,
+        )
+        assert isinstance(tried, Conflict) != isinstance(cancelled, Conflict)
+        row = await store.callbacks.get(ORG, made.id)
+        assert (row.attempted_at is None) == (row.status is CallbackStatus.CANCELLED)
+
+
 async def test_the_way_of_a_callback_that_is_dialed(store: Any, make: Any) -> None:
     made = make.callback()
     await store.callbacks.add(made)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from telephony.accounts.model import NumberDirection, Transport
 from telephony.base.errors import ConfigError
+from telephony.reports.cost import Rate
 from telephony.settings import MASK, Loaded, MediaTimeout, PortRange, Settings, ensure_secret, load
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -125,6 +128,32 @@ def test_what_the_file_makes() -> None:
     assert {row.organization for row in (trunk, phone, number)} == {"org_default"}
 
 
+def test_the_rate_card() -> None:
+    assert settings().settings.rate_card is None
+    loaded = settings(
+        FILE
+        + '[rates]\ninbound = "0.0085"\noutbound = "9999.000000001"\nincrement = 6\n'
+        + '[rates.trunks]\nmain = { outbound = "0.02" }\ntrunk_01 = { increment = 3600 }\n',
+        PREPAID="true",
+    )
+    card = loaded.settings.rate_card
+    assert card is not None
+    base = Rate(inbound=Decimal("0.0085"), outbound=Decimal("9999.000000001"), increment=6)
+    assert card.default == base
+    assert card.of("trunk_main") == replace(base, outbound=Decimal("0.02"))
+    assert card.of("trunk_01") == replace(base, increment=3600)
+    assert card.of("trunk_02") == card.of(None) == base
+    assert loaded.settings.prepaid
+    shown = {name: value for name, value, _ in loaded.lines()}
+    assert shown["rates"] == (
+        "inbound 0.0085, outbound 9999.000000001, increment 6 s,"
+        " main (outbound 0.02), trunk_01 (increment 3600 s)"
+    )
+    empty = settings("[rates]").settings.rate_card
+    assert empty is not None and empty.default == Rate()
+    assert "telephony.toml only" in refused(RATES="{}")
+
+
 def test_lists_and_ranges_are_written_by_hand() -> None:
     found = settings(
         RTP_PORTS="30000-30100",
@@ -189,6 +218,15 @@ def test_what_others_set_for_themselves_is_no_setting_of_ours() -> None:
         ('[numbers]\n"+12025550100" = { dialplam = "x" }', ["dialplam", "did you mean dialplan?"]),
         ('api_port = "x"', ["api_port", "telephony.toml"]),
         ("x = [", ["telephony.toml", "not TOML"]),
+        ("[rates]\ninbound = 0.01", ["rates.inbound", "in quotes"]),
+        ('[rates]\ninbound = "-1"', ["rates.inbound", "in quotes"]),
+        ('[rates]\ninbound = "0.0000000001"', ["rates.inbound"]),
+        ('[rates]\ninbound = "10000"', ["rates.inbound"]),
+        ('[rates]\ninbount = "1"', ["rates.inbount", "did you mean inbound?"]),
+        ("[rates]\nincrement = 0", ["rates.increment"]),
+        ("[rates]\nincrement = 3601", ["rates.increment"]),
+        ('[rates.trunks.man]\n[[trunks]]\nname="main"\ngateways=["h"]',
+         ["rates.trunks.man", "did you mean main?"]),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_told_where(text: str, parts: list[str]) -> None:

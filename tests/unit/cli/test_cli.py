@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from telephony.base.errors import ConfigError, NotFound, Unavailable
+from telephony.base.errors import BadInput, ConfigError, NotFound, Unavailable
 from telephony.cli import app, main
 from telephony.cli.show import table
 
@@ -25,6 +25,32 @@ def run(*arguments: str) -> str:
     result = runner.invoke(app, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return str(result.stdout)
+
+
+def test_credits_are_granted_and_adjusted() -> None:
+    assert run("credits", "grant", "25", "--note", "welcome") == "25.000000\n"
+    assert run("credits", "adjust", "-30.000001", "--note", "slip") == "-5.000001\n"
+    found = json.loads(run("credits", "balance", "--json"))
+    assert found == {"organization": "org_default", "balance_usd": "-5.000001"}
+    other = run("organizations", "create", "Zwei").strip()
+    assert run("credits", "grant", "1", "--organization", other) == "1.000000\n"
+    assert run("credits", "balance", "--organization", other) == "1.000000\n"
+    for words in (["grant", "1"], ["adjust", "1", "--note", "x"], ["balance"]):
+        with pytest.raises(NotFound, match="org_nobody"):
+            run("credits", *words, "--organization", "org_nobody")
+    for words, path in (
+        (["grant", "0"], "amount"),
+        (["grant", "--", "-1"], "amount"),
+        (["grant", "1e5"], "amount"),
+        (["grant", "0.0000001"], "amount"),
+        (["grant", "1000000000.000001"], "amount"),
+        (["grant", "1", "--note", "x" * 501], "note"),
+        (["adjust", "0", "--note", "x"], "amount"),
+        (["adjust", "1", "--note", " "], "note"),
+    ):
+        with pytest.raises(BadInput, match=path):
+            run("credits", *words)
+    assert run("credits", "balance") == "-5.000001\n"
 
 
 def test_a_key_is_made_listed_and_revoked() -> None:

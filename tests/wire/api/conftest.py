@@ -31,6 +31,7 @@ from telephony.calls.outcome import EndedBy, Outcome, Status
 from telephony.calls.ports import Append
 from telephony.calls.public import publish
 from telephony.calls.state import Direction
+from telephony.reports.cost import Rates
 from telephony.reports.fold import fold
 from telephony.store import FileRows
 from telephony.switchboard.finalize import Finalizer
@@ -101,6 +102,7 @@ class Service:
     port: int
     key: str = KEY
     extra: dict[str, Any] = field(default_factory=dict)
+    rates: Rates | None = None
 
     @property
     def base(self) -> str:
@@ -161,7 +163,7 @@ class Service:
             row = publish(event, call, seq=seq, event_id=self.ids.make("evt"), created_at=event.at)
             rows.append(row)
             last = finished and seq == len(events)
-            batch.append(Append(row, call, fold(call, rows) if last else None))
+            batch.append(Append(row, call, fold(call, rows, self.rates) if last else None))
         await self.store.calls.append(batch)
         return call
 

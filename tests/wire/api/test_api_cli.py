@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner, Result
 from telephony.base.errors import TelephonyError
 from telephony.calls.orders import EndResult
 from telephony.cli import app
+from telephony.reports.cost import Rate, Rates
 
 runner = CliRunner()
 
@@ -88,6 +90,15 @@ async def test_trunks_phones_numbers_and_callbacks(api: Any, terminal: Terminal)
     assert (await terminal.json("numbers", "set", number["id"], "--label", ""))["label"] is None
     assert "front-desk" in await terminal.run("numbers", "list")
     assert "+12025550100" in await terminal.run("numbers", "show", number["id"])
+
+    assert "totalMinutes" in await terminal.run("usage", "--from", "2026-01-01")
+    assert (await terminal.json("usage"))["breakdown"] == []
+    api.rates = Rates(Rate(inbound=Decimal(1)))
+    call = await api.ended_call()
+    api.clock.advance(1)
+    assert "inbound_seconds" in await terminal.run("usage")
+    assert call.id in await terminal.run("credits", "ledger", "--kind", "debit")
+    assert await terminal.run("credits", "ledger", "--kind", "grant") == ""
 
     row = await terminal.json("callbacks", "add", "+12025550123", "--reason", "asked")
     assert "asked" in await terminal.run("callbacks", "list")

@@ -8,9 +8,12 @@ absent or not null.
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
+
+from telephony.reports.cost import Rate, Rates
 
 DIAL = (
     "sessionId:str! callControlId:str! roomName:str! status:{dialing,dialing-stub}! to:str! "
@@ -77,6 +80,25 @@ SESSION = (
     "sessionId:str! createdAt:str! status:str? kind:str? pipelineConfig:obj~ "
     "recordingObjectPath:str? recordingDurationMs:int? "
     "recordingStatus:{pending,uploading,ready,failed,suppressed}?"
+)
+
+COST = "provider:str! metric:str! quantity:num! keySource:{BYOK,MANAGED}! costMicroUsd:str!"
+FINALIZED = (
+    "session_id:str! summary:str! outcome:str! cost_micro_usd:str! webhook_deliveries:obj[]~ "
+    "webhook:obj!"
+)
+USAGE = (
+    "totalSessions:int! totalMinutes:num! totalCost:num! minutesCost:num? "
+    "minutesBilledSeconds:num? addOnCost:num? breakdown:obj[]! balanceUsd:num! currency:{USD}!"
+)
+USED = (
+    "provider:str! type:{stt,llm,tts}? metric:str! keySource:{BYOK,MANAGED}! "
+    "chargeKind:{minutes,add_on,included,free,byok}? quantity:num! cost:num!"
+)
+BALANCE = "balanceUsd:num! currency:{USD}! updatedAt:str!"
+LEDGER = (
+    "id:str! kind:{grant,debit,topup,refund,adjustment}! amountMicroUsd:str! metric:str? "
+    "provider:str? sessionId:str? createdAt:str!"
 )
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -213,3 +235,20 @@ async def test_a_number(api: Any) -> None:
     assert faults(made.body["setupStatus"], SETUP) == []
     assert (await api.get("/v1/phone-numbers")).body == [made.body]
     assert (await api.get(f"/v1/phone-numbers/{made.body['id']}")).body == made.body
+
+
+async def test_money(api: Any) -> None:
+    api.rates = Rates(Rate(inbound=Decimal("0.01"), recording=Decimal("0.01")))
+    call = await api.ended_call(recorded=True)
+    api.clock.advance(1)
+    lines = (await api.get(f"/v1/calls/{call.id}/report")).body["cost_breakdown"]
+    assert [faults(line, COST) for line in lines] == [[], [], []]
+    made = (await api.post(f"/v1/calls/{call.id}/report/finalize", {})).body
+    assert faults(made, FINALIZED) == []
+    used = (await api.get("/v1/usage")).body
+    assert faults(used, USAGE) == []
+    assert [faults(line, USED) for line in used["breakdown"]] == [[], []]
+    assert faults((await api.get("/v1/credits/balance")).body, BALANCE) == []
+    page = (await api.get("/v1/credits/ledger")).body
+    assert [faults(row, LEDGER) for row in page["entries"]] == [[], [], []]
+    assert all(re.fullmatch(r"-\d+", row["amountMicroUsd"]) for row in page["entries"])
