@@ -60,7 +60,7 @@ packages:
 .venv-bench/.installed: pyproject.toml bench/requirements.txt
 	@echo "installing the service and its peers into .venv-bench ..."
 	@$(PYTHON) -m venv .venv-bench
-	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e '.[speech]' -r bench/requirements.txt
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e '.[speech,postgres]' -r bench/requirements.txt
 	@touch $@
 
 clean:

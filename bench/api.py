@@ -306,6 +306,17 @@ class LiveCall:
         self._process.wait()
 
 
+def cluster(rows: Rows) -> Cluster | None:
+    """A PostgreSQL server of our own, where it is installed."""
+    try:
+        made = Cluster()
+        made.start()
+    except (RuntimeError, LookupError) as error:
+        rows.absent("telephony, PostgreSQL", str(error))
+        return None
+    return made
+
+
 def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--seconds", type=float, default=20.0)
@@ -318,11 +329,15 @@ def main() -> None:
         return bare()
     rows = Rows("api")
     system, other = cores()
-    postgres = Cluster()
     folder = Path(tempfile.mkdtemp(prefix="bench-api-"))
+    postgres = cluster(rows)
     try:
-        postgres.start()
-        urls = {"SQLite": f"sqlite:///{folder}/append.db", "PostgreSQL": postgres.fresh()}
+        urls = {"SQLite": f"sqlite:///{folder}/append.db"}
+        stores: dict[str, dict[str, str]] = {"telephony": {}}
+        if postgres is not None:
+            urls["PostgreSQL"] = postgres.fresh()
+            url = postgres.fresh()
+            stores["telephony, PostgreSQL"] = {"TELEPHONY_DATABASE_URL": url}
         os.sched_setaffinity(0, system)
         for name, url in urls.items():
             for case, group in (("in groups of 64", 64), ("one by one", 1)):
@@ -333,13 +348,11 @@ def main() -> None:
             base = f"http://127.0.0.1:{port}"
             paths = ("/dial?size=180", "/events?size=1500")
             uvloop.run(load(base, rows, "bare aiohttp", *paths, a.seconds))
-        for name, settings in (
-            ("telephony", {}),
-            ("telephony, PostgreSQL", {"TELEPHONY_DATABASE_URL": postgres.fresh()}),
-        ):
+        for name, settings in stores.items():
             serve(rows, name, settings, a.seconds)
     finally:
-        postgres.stop()
+        if postgres is not None:
+            postgres.stop()
         shutil.rmtree(folder, ignore_errors=True)
     rows.show(a.json)
     return None

@@ -3,7 +3,8 @@
 # A peer that is missing is no failure: its place in the tables says so.
 set -u
 missing=
-for pair in gcc:gcc baresip:baresip-core sipp:sip-tester rtpengine:rtpengine-daemon; do
+for pair in gcc:gcc baresip:baresip-core sipp:sip-tester rtpengine:rtpengine-daemon \
+    pg_ctlcluster:postgresql; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
