@@ -1,0 +1,258 @@
+"""Every method of the official Python client (``spekoai``, unmodified) against a running service.
+
+``TABLE`` names each method with the case that proves it, ``LATER`` those of pieces that are not
+there yet: these must fail with 501 and NOT_IMPLEMENTED, and one that starts to answer fails here
+until it has a case. What the client has and neither names fails too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from spekoai import AsyncSpeko, Speko, SpekoAuthError
+
+from telephony.testing.postgres import Cluster
+from tests.interop.official import calls, setup
+from tests.interop.official.kit import Case, Driver, World, methods
+from tests.interop.service import Service, free_port
+
+TOML = """
+[[trunks]]
+name = "main"
+gateways = ["127.0.0.1:{gateway}"]
+caller_ids = ["+12025550100"]
+
+[rates]
+outbound = "0.01"
+increment = 60
+
+[numbers]
+"+12025550100" = {{ dialplan = "official", trunk = "main" }}
+"""
+
+PLANS = {
+    "official": (
+        "name: official\nlanguage: en\nrecord: true\nstart: hello\nnodes:\n"
+        "  hello:\n    verb: say\n    next: wait\n    text: Hello, official client.\n"
+        "  wait:\n    verb: say\n    text: >-\n"
+        + "      This goes on for a while, so that nobody has to hurry.\n"
+        * 12
+    ),
+}
+
+TABLE: dict[Case, str] = {
+    calls.a_call_is_placed_seen_and_ended: (
+        "voice.dial calls.get calls.events calls.report calls.recording calls.end "
+        "calls.finalize_report sessions.transcript usage.get credits.get_balance credits.get_ledger"
+    ),
+    calls.a_call_is_watched_as_it_happens: "sessions.stream",
+    calls.what_cannot_be_dialled_is_refused: "voice.dial",
+    calls.no_call_of_that_id: (
+        "calls.get calls.events calls.report calls.recording calls.end sessions.transcript "
+        "sessions.stream"
+    ),
+    calls.a_promised_call_is_listed_and_taken_back: "callbacks.list callbacks.get callbacks.cancel",
+    setup.a_number_of_a_trunk_comes_and_goes: (
+        "phone_numbers.import_sip_trunk phone_numbers.get phone_numbers.list "
+        "phone_numbers.update phone_numbers.delete agents.attach_phone_number "
+        "agents.detach_phone_number"
+    ),
+}
+
+_INTENT = {"language": "en"}
+_SMS = {"from_phone_number_id": "num_1", "to": "+12025550123", "text": "Hello"}
+_CONSENT = {"recipient": "+12025550123", "campaign_id": "c", "source": "api"}
+_ONCE = {"idempotency_key": "once"}
+_AGENT = {"name": "a", "system_prompt": "p", "intent": _INTENT}
+_TOOL = {"name": "t", "description": "d", "parameters": {}, "source": {"kind": "inline"}}
+_DOCUMENT = {"filename": "a.txt", "content_type": "text/plain"}
+_DRAFT = {
+    "business_profile": {
+        "legal_name": "Acme Inc.",
+        "display_name": "Acme",
+        "entity_type": "corporation",
+        "country": "US",
+        "website": "https://example.com",
+        "address": {
+            "street": "1 Main St",
+            "city": "Reno",
+            "state": "NV",
+            "postal_code": "89501",
+            "country": "US",
+        },
+        "use_case": "Support",
+        "expected_usage": "100 calls a day",
+    },
+    "authorized_representative": {"name": "Ada", "title": "CEO", "email": "ada@example.com"},
+}
+_SUBMIT = {
+    "declaration": {"business_name": "Acme", "use_case": "Support"},
+    "attestation_accepted": True,
+    "attestation_version": "1",
+}
+_HOOK = {"name": "h", "url": "https://example.com/hook", "events": ["call.report"]}
+
+LATER: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "transcribe": ((b"RIFF",), {"language": "en"}),
+    "transcribe_stream": ((b"RIFF",), {"language": "en"}),
+    "synthesize": (("Hello",), {"language": "en"}),
+    "synthesize_stream": (("Hello",), {"language": "en"}),
+    "complete": ((), {"messages": [{"role": "user", "content": "Hi"}], "intent": _INTENT}),
+    "complete_stream": ((), {"messages": [{"role": "user", "content": "Hi"}], "intent": _INTENT}),
+    "connect_realtime": (({"provider": "openai", "model": "gpt-realtime"},), {}),
+    "calls.web_join": (("x", {"display_name": "Ada"}), {}),
+    "calls.blind_transfer": (("x", {"to": "+12025550123"}), {}),
+    "calls.warm_transfer": (("x", {"to": "+12025550123"}), {}),
+    "calls.complete_warm_transfer": (("x", "y", {"summary": "s"}), {}),
+    "calls.cancel_warm_transfer": (("x", "y"), {}),
+    "callbacks.dispatch": (("x",), {}),
+    "phone_numbers.create": (({"e164": "+12025550123"},), {}),
+    "phone_numbers.search_available": ((), {"area_code": "202", "limit": 3}),
+    "phone_numbers.get_kyb": ((), {}),
+    "phone_numbers.save_kyb_draft": ((_DRAFT,), {}),
+    "phone_numbers.submit_kyb": ((_SUBMIT,), {}),
+    "agents.list": ((), {}),
+    "agents.create": ((_AGENT,), {}),
+    "agents.get": (("x",), {}),
+    "agents.update": (("x", {"name": "b"}), {}),
+    "agents.delete": (("x",), {}),
+    "agents.list_calls": (("x",), {}),
+    "agents.tools.list": (("x",), {"available": True}),
+    "agents.tools.list_chat_tools": (("x",), {}),
+    "agents.tools.create": (("x", _TOOL), {}),
+    "agents.tools.get": (("x", "y"), {}),
+    "agents.tools.update": (("x", "y", {"description": "d"}), {}),
+    "agents.tools.delete": (("x", "y"), {}),
+    "knowledge_bases.create": (({"agent_id": "x", "name": "n"},), {}),
+    "knowledge_bases.list": ((), {"agent_id": "x"}),
+    "knowledge_bases.get": (("x",), {}),
+    "knowledge_bases.delete": (("x",), {}),
+    "knowledge_bases.list_documents": (("x",), {}),
+    "knowledge_bases.get_document": (("x", "y"), {}),
+    "knowledge_bases.create_document": (("x", {**_DOCUMENT, "size_bytes": 1}), {}),
+    "knowledge_bases.upload_document": (("x", {**_DOCUMENT, "data": b"a"}), {}),
+    "knowledge_bases.finalize_document": (("x", "y"), {}),
+    "knowledge_bases.poll_document_ready": (("x", "y"), {"timeout_seconds": 1}),
+    "knowledge_bases.delete_document": (("x", "y"), {}),
+    "webhooks.list": ((), {}),
+    "webhooks.create": ((_HOOK,), {}),
+    "webhooks.get": (("x",), {}),
+    "webhooks.update": (("x", {"name": "i"}), {}),
+    "webhooks.delete": (("x",), {}),
+    "webhooks.deliveries.list": ((), {"status": "failed", "limit": 5}),
+    "webhooks.deliveries.get": (("x",), {}),
+    "webhooks.deliveries.redeliver": (("x",), {}),
+    "voices.list": ((), {"provider": "openai"}),
+    "sms.stream": ((), {"last_event_id": "7"}),
+    "sms.messages.send": ((_SMS,), _ONCE),
+    "sms.messages.list": ((), {"limit": 5}),
+    "sms.messages.get": (("x",), {}),
+    "sms.messages.cancel": (("x",), {}),
+    "sms.batches.create": (
+        ({"from_phone_number_id": "num_1", "recipients": [{"to": "+12025550123", "text": "T"}]},),
+        _ONCE,
+    ),
+    "sms.batches.get": (("x",), {}),
+    "sms.batches.messages": (("x",), {"limit": 5}),
+    "sms.batches.cancel": (("x",), {}),
+    "sms.conversations.list": ((), {"limit": 5}),
+    "sms.conversations.get": (("x",), {}),
+    "sms.conversations.messages": (("x",), {"limit": 5}),
+    "sms.conversations.send": (("x", {"text": "T"}), _ONCE),
+    "sms.conversations.update": (("x", {"automation_status": None}), {}),
+    "sms.conversations.mark_read": (("x",), {}),
+    "sms.conversations.add_note": (("x", "note"), {}),
+    "sms.conversations.notes": (("x",), {"limit": 5}),
+    "sms.conversations.redact": (("x",), {}),
+    "sms.consents.create": ((_CONSENT,), {}),
+    "sms.consents.list": ((), {"limit": 5}),
+    "sms.consents.import_records": (([_CONSENT],), {}),
+    "sms.consents.revoke": (("x",), {"reason": "r"}),
+    "sms.suppressions.list": ((), {"active": True}),
+    "sms.settings.get": ((), {}),
+    "sms.settings.update": (({"help_message": None},), {}),
+}
+"""What a method of a later piece is called with."""
+
+PROVED = {name for names in TABLE.values() for name in names.split()}
+HALVES: dict[str, type[Any]] = {"sync": Speko, "async": AsyncSpeko}
+ASYNC_ONLY = {"connect_realtime"}
+UNASKED = {"close"}
+"""Ends the client; each case's client is closed by it."""
+
+
+@pytest.fixture(scope="module")
+def gateway() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def settings(request: pytest.FixtureRequest) -> dict[str, str]:
+    if request.param == "sqlite":
+        return {}
+    cluster: Cluster = request.getfixturevalue("postgres")
+    return {"TELEPHONY_DATABASE_URL": cluster.fresh()}
+
+
+@pytest.fixture(scope="module")
+def service(
+    settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory, gateway: int
+) -> Iterator[Service]:
+    running = Service(tmp_path_factory.mktemp("official"), TOML.format(gateway=gateway), PLANS)
+    running.start(**settings)
+    yield running
+    assert running.stop() == 0
+    assert running.complaints() == []
+
+
+@pytest.fixture(params=["sync", "async"])
+async def world(
+    request: pytest.FixtureRequest, service: Service, settings: dict[str, str], gateway: int
+) -> AsyncIterator[World]:
+    made = World(service, gateway, settings, Driver(service.api.base, request.param))
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_no_method_is_without_a_case(half: str) -> None:
+    client = HALVES[half](api_key="x", base_url="http://127.0.0.1:1")
+    has = set(methods(client))
+    named = PROVED | set(LATER) | UNASKED
+    if half == "sync":
+        client.close()
+        named -= ASYNC_ONLY
+    assert has == named
+    assert PROVED.isdisjoint(LATER)
+
+
+@pytest.mark.parametrize("case", TABLE, ids=lambda case: case.__name__)
+async def test_case(world: World, case: Case) -> None:
+    await case(world)
+    claimed = set(TABLE[case].split())
+    assert claimed <= world.call.called, f"claimed, and not called: {claimed - world.call.called}"
+
+
+@pytest.mark.parametrize("name", LATER)
+async def test_later(world: World, name: str) -> None:
+    if world.call.half == "sync" and name in ASYNC_ONLY:
+        assert not hasattr(world.call.client, name)
+        return
+    args, kwargs = LATER[name]
+    error = await world.call.fails(name, *args, **kwargs)
+    assert (error.status, error.code) == (501, "NOT_IMPLEMENTED"), error
+    assert "not implemented yet" in error.message
+
+
+async def test_a_wrong_key_is_the_clients_own_exception(world: World) -> None:
+    wrong = world.client("sk_live_nobody")
+    for name, args in (("callbacks.list", ()), ("agents.list", ()), ("calls.get", ("x",))):
+        error = await wrong.fails(name, *args)
+        assert isinstance(error, SpekoAuthError)
+        assert (error.status, error.message) == (401, "Unauthorized")
+
+
+async def test_slashes_at_the_end_of_the_base_url_do_not_matter(world: World) -> None:
+    assert await world.client(path="///")("callbacks.list", status="failed") == []
