@@ -67,8 +67,9 @@ class Wide:
         self._allocate(capacity)
 
     def clear(self, row: int) -> None:
-        """The lane is closed."""
+        """The lane is closed: whoever takes its row speaks without the end of its last word."""
         self.assign(row, False)
+        self._voices.clear(row)
 
     def assign(self, row: int, wide: bool) -> None:
         """Whether a lane speaks G.722 from now on."""
@@ -79,8 +80,10 @@ class Wide:
         self._flags[row] = wide
         self.rows = np.flatnonzero(self._flags)
         self._playout.assign(row, self._stage if wide else None)
-        for part in (self._stage, self._decoder, self._encoder, self._down, self._prompts):
+        for part in (self._stage, self._decoder, self._encoder):
             part.clear(row)
+        for filter_ in (self._down, self._voices, self._prompts):
+            filter_.clear(row)
         self._voice[row], self._heard[row], self._tail[row] = 0, 0, False
 
     def hear(self, voice: Samples) -> None:

@@ -190,3 +190,20 @@ def test_a_lane_that_is_told_to_be_silent_stays_in_step(rig: Rig) -> None:
     sound = hear_wide(packets)
     assert np.abs(sound[-1600:]).max() <= 8
     assert len(packets[-1].payload) == g722.STEPS
+
+
+def test_a_row_that_is_taken_at_once_says_nothing_of_who_was_there_before(rig: Rig) -> None:
+    """The filter that brings a narrow voice up to 16 kHz holds its last samples."""
+    wide, narrow = rig.lane("G722"), rig.lane()
+    wide.enter("room")
+    narrow.enter("room")
+    rig.talk(narrow, np.asarray(tone(1000, 500), np.int16))
+    narrow.close()
+    successor = rig.lane()
+    assert successor.row == narrow.row
+    successor.enter("room")
+    rig.tick(3)
+    said = hear_wide(rig.wire(wide).packets())
+    assert np.abs(said[: -3 * 320]).max() > 5000
+    # What is left is the codec's own delay of 22 samples.
+    assert np.abs(said[-3 * 320 + 35 :]).max() < 100
