@@ -57,7 +57,7 @@ class RingSockets:
     """
 
     def __init__(self, clock: Clock, lanes: int) -> None:
-        """``lanes``: most there can be."""
+        """``lanes``: most that are expected; a bank with seats has rows beyond them."""
         self.unsent = 0
         self.refused = 0
         self.flooded = 0
@@ -82,11 +82,17 @@ class RingSockets:
 
     def has(self, rows: Rows) -> Flags:
         """Which rows' sockets are here."""
-        return np.asarray(self._descriptors[rows] >= 0)
+        inside = rows < self._descriptors.size
+        inside[inside] = self._descriptors[rows[inside]] >= 0
+        return inside
 
     def watch(self, row: int, sock: socket.socket) -> None:
         """Receive from a connected socket, and send through it."""
         self.unwatch(row)
+        if row >= self._descriptors.size:
+            more = row + 1
+            self._descriptors = np.concatenate([self._descriptors, np.full(more, -1, np.int32)])
+            self._generation = np.concatenate([self._generation, np.zeros(more, np.int64)])
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._descriptors[row] = sock.fileno()
         self._generation[row] = (self._generation[row] + 1) & 0x3FFFFFFF
@@ -96,7 +102,7 @@ class RingSockets:
 
     def unwatch(self, row: int) -> None:
         """No longer; the kernel lets go of the socket before this returns."""
-        if self._descriptors[row] < 0:
+        if row >= self._descriptors.size or self._descriptors[row] < 0:
             return
         order = np.zeros(1, SQE)
         order["opcode"], order["fd"] = OP_ASYNC_CANCEL, -1

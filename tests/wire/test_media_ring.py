@@ -196,3 +196,22 @@ async def test_an_engine_without_io_uring_says_so_and_runs(monkeypatch: pytest.M
     await engine.start()
     engine.open().close()
     await engine.stop()
+
+
+async def test_seats_take_rows_too_and_every_lane_is_still_heard() -> None:
+    """With as many lanes as there may be, the rows of some lie beyond that number."""
+    config = MediaConfig(ports=(37100, 37198), max_lanes=3, drain_seconds=0.1)
+    engine = Engine(config, SystemClock(), rng=random.Random(5))
+    await engine.start()
+    far = bound()
+    try:
+        engine.sit("room")
+        lanes = [engine.open() for _ in range(3)]
+        for lane in lanes:
+            lane.start(remote=far.getsockname())
+        assert lanes[-1].row == 3
+        lanes[-1].close()
+    finally:
+        await engine.stop()
+        far.close()
+    assert engine.stats.failed == 0
