@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from urllib.parse import urlsplit
 
 MAX_GATEWAYS = 16
 MAX_SOURCES = 64
 MAX_CALLER_IDS = 1000
 MAX_HEADERS = 20
+MAX_URL = 2048
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _USER = re.compile(r"[A-Za-z0-9_.+~-]{1,64}")
@@ -103,4 +105,65 @@ def headers(values: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"{key[:80]!r} cannot be set")
         if len(value) > 512 or any(ord(char) < 32 or ord(char) == 127 for char in value):
             raise ValueError(f"{key}: must be one line of at most 512 characters")
+    return values
+
+
+# What a request to somebody's URL is made of, or signed with.
+_OURS = frozenset(
+    {
+        "host", "content-length", "content-type", "content-encoding", "transfer-encoding", "te",
+        "connection", "keep-alive", "upgrade", "trailer", "expect", "user-agent", "accept-encoding",
+        "webhook-id", "webhook-timestamp", "webhook-signature",
+    }
+)  # fmt: skip
+
+
+def web_url(text: str) -> str:
+    """An address that we are to call: its form. Where it leads is checked when it is called."""
+    if len(text) > MAX_URL:
+        raise ValueError(f"must have at most {MAX_URL} characters")
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("must be one line of ASCII without blanks")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("is no URL") from None
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        raise ValueError("must be a URL that begins https:// or http://")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,253}|[0-9A-Fa-f:.]+", host):
+        raise ValueError("must name a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a user or password: use authHeaders")
+    if parts.fragment:
+        raise ValueError("must have no fragment")
+    return text
+
+
+def web_header(name: str) -> str:
+    """The name of a header that goes along."""
+    if not _HEADER.fullmatch(name) or name.lower() in _OURS:
+        raise ValueError(f"{name[:80]!r} cannot be set")
+    return name
+
+
+def web_header_value(text: str) -> str:
+    """One line of visible ASCII."""
+    if not re.fullmatch(r"[\t -~]{1,2048}", text):
+        raise ValueError("must be one line of 1 to 2048 ASCII characters")
+    return text
+
+
+def web_headers(values: dict[str, str]) -> dict[str, str]:
+    """Headers of every request to a URL of somebody's."""
+    if len(values) > MAX_HEADERS:
+        raise ValueError(f"at most {MAX_HEADERS} headers")
+    if len({name.lower() for name in values}) < len(values):
+        raise ValueError("names a header twice")
+    for name, value in values.items():
+        web_header(name)
+        try:
+            web_header_value(value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
     return values

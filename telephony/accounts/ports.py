@@ -8,6 +8,12 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from telephony.accounts.model import Key, Organization, Phone, PhoneNumber, Trunk
+from telephony.accounts.webhooks import (
+    DeliveryFilter,
+    EndpointOption,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 
 T = TypeVar("T", Trunk, Phone, PhoneNumber)
 
@@ -77,6 +83,58 @@ class OrganizationStore(Protocol):
 
     async def put(self, organization: Organization) -> None:
         """Make one, or rename it."""
+        ...
+
+
+class WebhookStore(Protocol):
+    """Endpoints, and the secret of an organization. A foreign id is no id."""
+
+    async def find(self, organization: str) -> list[WebhookEndpoint]:
+        """Oldest first."""
+        ...
+
+    async def get(self, organization: str, endpoint: str) -> WebhookEndpoint | None: ...
+
+    async def add(self, endpoint: WebhookEndpoint) -> None: ...
+
+    async def replace(self, endpoint: WebhookEndpoint) -> None:
+        """Raises NotFound."""
+        ...
+
+    async def remove(self, organization: str, endpoint: str, now: datetime) -> bool:
+        """Its deliveries stay and still know its name; its secrets are gone."""
+        ...
+
+    async def secret(self, organization: str) -> str | None:
+        """What signs for endpoints without a secret of their own."""
+        ...
+
+    async def keep_secret(
+        self, organization: str, secret: str, now: datetime, *, instead: bool = False
+    ) -> str:
+        """The one that stands: the first, or this one ``instead`` of it."""
+        ...
+
+
+class DeliveryStore(Protocol):
+    """What was sent to endpoints, or is to be."""
+
+    async def put(self, delivery: WebhookDelivery) -> None:
+        """Write a delivery as it is now, and those of its attempts that are not there yet."""
+        ...
+
+    async def get(self, organization: str, delivery: str) -> WebhookDelivery | None:
+        """With its attempts, in order."""
+        ...
+
+    async def page(
+        self, organization: str, chosen: DeliveryFilter, limit: int, cursor: str | None
+    ) -> tuple[list[WebhookDelivery], str | None]:
+        """Newest first, without attempts and payloads. Raises BadInput on a bad cursor."""
+        ...
+
+    async def endpoints(self, organization: str) -> list[EndpointOption]:
+        """Every endpoint there is, and those that are gone and have deliveries; oldest first."""
         ...
 
 

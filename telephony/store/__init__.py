@@ -34,6 +34,7 @@ from telephony.store.keys import Keys
 from telephony.store.ledger import Ledger
 from telephony.store.organizations import Organizations
 from telephony.store.secrets import Cipher
+from telephony.store.webhooks import Deliveries, Webhooks
 
 __all__ = ["DatabaseConfig", "FileRows", "Store"]
 
@@ -56,6 +57,8 @@ class Store:
     callbacks: Callbacks
     keys: Keys
     organizations: Organizations
+    webhooks: Webhooks
+    deliveries: Deliveries
     idempotency: Idempotency
     directory: LiveDirectory
     trunks: Accounts[Trunk]
@@ -78,6 +81,8 @@ class Store:
             callbacks=Callbacks(database),
             keys=Keys(database),
             organizations=Organizations(database),
+            webhooks=Webhooks(database, cipher),
+            deliveries=Deliveries(database),
             idempotency=Idempotency(database),
             directory=directory,
             trunks=Accounts(database, directory, cipher, TRUNK, files.trunks),

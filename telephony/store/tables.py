@@ -317,6 +317,88 @@ ledger_entries = sa.Table(
     sa.Index(None, "organization", "account", "created_at", "posting"),
 )
 
+# A deleted endpoint stays as a name for its deliveries.
+webhook_endpoints = sa.Table(
+    "webhook_endpoints",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("url", Text, nullable=False),
+    sa.Column("events", JSON, nullable=False),
+    sa.Column("all_agents", sa.Boolean, nullable=False),
+    sa.Column("agents", JSON, nullable=False),
+    sa.Column("filter_tags", JSON, nullable=False),
+    sa.Column("headers", JSON, nullable=False),
+    sa.Column("auth_headers", JSON, nullable=False),
+    sa.Column("timeout_ms", sa.Integer, nullable=False),
+    sa.Column("secret_source", sa.String(16), nullable=False),
+    sa.Column("signing_secret", Text, nullable=False),
+    sa.Column("extraction_fields", JSON, nullable=False),
+    sa.Column("content_mode", sa.String(16), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("deleted_at", Moment),
+    sa.Index(None, "organization", "created_at", "id"),
+)
+
+webhook_secrets = sa.Table(
+    "webhook_secrets",
+    metadata,
+    sa.Column("organization", sa.String(64), primary_key=True),
+    sa.Column("secret", Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column("event_id", sa.String(128), nullable=False),
+    sa.Column("endpoint", sa.String(64), sa.ForeignKey("webhook_endpoints.id"), nullable=False),
+    sa.Column("event", sa.String(64), nullable=False),
+    sa.Column("session", sa.String(64)),
+    sa.Column("agent", Text),
+    sa.Column("tags", JSON, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("attempt_count", sa.Integer, nullable=False),
+    sa.Column("http_status", sa.Integer),
+    sa.Column("error", Text),
+    sa.Column("payload", JSON, nullable=False),
+    sa.Column("occurred_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("delivered_at", Moment),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Index(None, "organization", "created_at", "id"),
+    sa.Index(None, "endpoint", "created_at"),
+    sa.Index(None, "session"),
+)
+
+webhook_attempts = sa.Table(
+    "webhook_attempts",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column(
+        "delivery",
+        sa.String(64),
+        sa.ForeignKey("webhook_deliveries.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("trigger", sa.String(16), nullable=False),
+    sa.Column("request_url", Text, nullable=False),
+    sa.Column("request_headers", JSON, nullable=False),
+    sa.Column("request_body", JSON, nullable=False),
+    sa.Column("response_status", sa.Integer),
+    sa.Column("response_body", Text),
+    sa.Column("response_truncated", sa.Boolean, nullable=False),
+    sa.Column("duration_ms", sa.Float, nullable=False),
+    sa.Column("error", Text),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Index(None, "delivery", "number"),
+)
+
 organizations = sa.Table(
     "organizations",
     metadata,

@@ -34,6 +34,7 @@ from telephony.store.calls import Recording, read_cursor, write_cursor
 from telephony.store.directory import FileRows
 from telephony.store.idempotency import CODE, KEPT
 from telephony.testing.ledger import MemoryLedger
+from telephony.testing.webhooks import MemoryDeliveries, MemoryWebhooks
 
 Item = TypeVar("Item", bound=Trunk | Phone | PhoneNumber)
 
@@ -532,6 +533,8 @@ class MemoryStore:
         self.callbacks = MemoryCallbacks(self.switch)
         self.keys = MemoryKeys(self.switch)
         self.organizations = MemoryOrganizations(self.switch)
+        self.webhooks = MemoryWebhooks(self.switch.check)
+        self.deliveries = MemoryDeliveries(self.switch.check, self.webhooks)
         self.idempotency = MemoryIdempotency(
             self.switch,
             lambda made: made in self.calls.rows or made in self.callbacks.rows,

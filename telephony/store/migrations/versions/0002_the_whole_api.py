@@ -24,9 +24,12 @@ def upgrade() -> None:
     _organizations_up()
     _turns_up()
     _ledger_up()
+    _webhooks_up()
 
 
 def downgrade() -> None:
+    for table in ("attempts", "deliveries", "secrets", "endpoints"):
+        op.drop_table(f"webhook_{table}")
     op.drop_table("ledger_entries")
     op.drop_table("session_turns")
     _organizations_down()
@@ -100,4 +103,95 @@ def _ledger_up() -> None:
         "ix_ledger_entries_organization_account_created_at_posting",
         "ledger_entries",
         ["organization", "account", "created_at", "posting"],
+    )
+
+
+def _webhooks_up() -> None:
+    op.create_table(
+        "webhook_endpoints",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("organization", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("events", JSON, nullable=False),
+        sa.Column("all_agents", sa.Boolean(), nullable=False),
+        sa.Column("agents", JSON, nullable=False),
+        sa.Column("filter_tags", JSON, nullable=False),
+        sa.Column("headers", JSON, nullable=False),
+        sa.Column("auth_headers", JSON, nullable=False),
+        sa.Column("timeout_ms", sa.Integer(), nullable=False),
+        sa.Column("secret_source", sa.String(length=16), nullable=False),
+        sa.Column("signing_secret", sa.Text(), nullable=False),
+        sa.Column("extraction_fields", JSON, nullable=False),
+        sa.Column("content_mode", sa.String(length=16), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("updated_at", MOMENT, nullable=False),
+        sa.Column("deleted_at", MOMENT, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_webhook_endpoints"),
+    )
+    op.create_index(
+        "ix_webhook_endpoints_organization_created_at_id",
+        "webhook_endpoints",
+        ["organization", "created_at", "id"],
+    )
+    op.create_table(
+        "webhook_secrets",
+        sa.Column("organization", sa.String(length=64), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("organization", name="pk_webhook_secrets"),
+    )
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("organization", sa.String(length=64), nullable=False),
+        sa.Column("event_id", sa.String(length=128), nullable=False),
+        sa.Column("endpoint", sa.String(length=64), nullable=False),
+        sa.Column("event", sa.String(length=64), nullable=False),
+        sa.Column("session", sa.String(length=64), nullable=True),
+        sa.Column("agent", sa.Text(), nullable=True),
+        sa.Column("tags", JSON, nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("attempt_count", sa.Integer(), nullable=False),
+        sa.Column("http_status", sa.Integer(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("payload", JSON, nullable=False),
+        sa.Column("occurred_at", MOMENT, nullable=False),
+        sa.Column("expires_at", MOMENT, nullable=False),
+        sa.Column("delivered_at", MOMENT, nullable=True),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["endpoint"],
+            ["webhook_endpoints.id"],
+            name="fk_webhook_deliveries_endpoint_webhook_endpoints",
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_webhook_deliveries"),
+    )
+    for columns in (["organization", "created_at", "id"], ["endpoint", "created_at"], ["session"]):
+        op.create_index(f"ix_webhook_deliveries_{'_'.join(columns)}", "webhook_deliveries", columns)
+    op.create_table(
+        "webhook_attempts",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("delivery", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("trigger", sa.String(length=16), nullable=False),
+        sa.Column("request_url", sa.Text(), nullable=False),
+        sa.Column("request_headers", JSON, nullable=False),
+        sa.Column("request_body", JSON, nullable=False),
+        sa.Column("response_status", sa.Integer(), nullable=True),
+        sa.Column("response_body", sa.Text(), nullable=True),
+        sa.Column("response_truncated", sa.Boolean(), nullable=False),
+        sa.Column("duration_ms", sa.Float(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["delivery"],
+            ["webhook_deliveries.id"],
+            name="fk_webhook_attempts_delivery_webhook_deliveries",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_webhook_attempts"),
+    )
+    op.create_index(
+        "ix_webhook_attempts_delivery_number", "webhook_attempts", ["delivery", "number"]
     )
