@@ -233,7 +233,8 @@ class Bank:
             if held is seat:
                 seat.leave()
                 self.mixer.forget(row)
-                self.detectors.clear(row)
+                for part in self._parts:
+                    part.clear(row)
                 del self._seated[row]
                 self._places.give(row)
 
