@@ -157,7 +157,7 @@ class App:
             ids=self.ids,
             nudge=self._nudge,
             rates=settings.rate_card,
-            afford=Prepaid(self.store.ledger).check if settings.prepaid else anybody,
+            afford=(Prepaid(self.store.ledger, self.clock).check if settings.prepaid else anybody),
         )
         self._stack.push_async_callback(self.kit.tasks.cancel)
         self.switchboard = Switchboard(

@@ -9,7 +9,7 @@ import typer
 from telephony.cli.client import Client, Url, sent
 from telephony.cli.show import Json, members, print_json, table
 
-app = typer.Typer(help="Promised calls: list, show, add.", no_args_is_help=True)
+app = typer.Typer(help="Promised calls: list, show, add, cancel.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -29,6 +29,18 @@ def every(
 def show(callback: str, url: Url = None, json: Json = False) -> None:
     """One promise."""
     row = Client(url).get("callbacks", callback)
+    print_json(row) if json else members(row)
+
+
+@app.command()
+def cancel(
+    callback: str,
+    reason: Annotated[str | None, typer.Option(help="Why.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Take a promise back, before it is being dialed."""
+    row = Client(url).post("callbacks", callback, "cancel", body=sent(reason=reason))
     print_json(row) if json else members(row)
 
 

@@ -9,6 +9,7 @@ import re
 from datetime import datetime
 from decimal import Decimal
 
+from telephony.base.clock import Clock
 from telephony.base.errors import BadInput, Refused
 from telephony.calls.money import EQUITY, MOST, Kind, Posting, move
 from telephony.calls.ports import LedgerStore
@@ -68,11 +69,15 @@ def _moved(
 class Prepaid:
     """Lets nobody begin what costs money with nothing left to pay it from.
 
-    A call is charged when it ends, so those that were begun before may go below zero.
+    A call is charged when it ends, so those that were begun before may go below zero. A balance
+    is a sum over all that ever happened: what was found to be enough is so for ``seconds``.
     """
 
-    def __init__(self, ledger: LedgerStore) -> None:
+    def __init__(self, ledger: LedgerStore, clock: Clock, seconds: float = 1.0) -> None:
         self._ledger = ledger
+        self._clock = clock
+        self._seconds = seconds
+        self._enough: dict[str, float] = {}
 
     async def check(self, organization: str) -> None:
         """
@@ -80,5 +85,9 @@ class Prepaid:
             Refused: no credit is left (code INSUFFICIENT_CREDITS).
             StoreUnavailable: nobody knows.
         """
+        now = self._clock.monotonic()
+        if self._enough.get(organization, now) > now:
+            return
         if (await self._ledger.balance(organization)).amount <= 0:
             raise Refused("no credit is left", code="INSUFFICIENT_CREDITS")
+        self._enough[organization] = now + self._seconds

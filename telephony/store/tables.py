@@ -314,7 +314,10 @@ ledger_entries = sa.Table(
     sa.Column("session", sa.String(64)),
     sa.Column("note", Text, nullable=False),
     sa.PrimaryKeyConstraint("posting", "account"),
-    sa.Index(None, "organization", "account", "created_at", "posting"),
+    # With the amount, so that a balance is read from the index alone.
+    sa.Index(
+        "ix_ledger_entries_credits", "organization", "account", "created_at", "posting", "amount"
+    ),
 )
 
 # A deleted endpoint stays as a name for its deliveries.

@@ -91,7 +91,7 @@ async def test_a_call_that_died_with_its_process_is_charged_on_the_next_start(
 
 async def prepaid(world: World, micro: int) -> MemoryStore:
     store = MemoryStore()
-    with_kit(world, rates=CARD, afford=Prepaid(store.ledger).check)
+    with_kit(world, rates=CARD, afford=Prepaid(store.ledger, world.clock).check)
     if micro:
         now = world.clock.now() - timedelta(seconds=1)
         await store.ledger.post(move("le_1", ORG, Kind.GRANT, micro, EQUITY, now))
@@ -126,6 +126,25 @@ async def test_nobody_dials_while_nobody_knows(world: World) -> None:
     with pytest.raises(StoreUnavailable):
         await world.switchboard.dial(order())
     assert not world.records.calls
+
+
+async def test_what_was_enough_is_so_for_a_second_and_what_was_not_is_looked_at_anew(
+    world: World,
+) -> None:
+    store = await prepaid(world, 1)
+    check = world.kit.afford
+    await check(ORG)
+    now = world.clock.now()
+    await store.ledger.post(move("le_2", ORG, Kind.ADJUSTMENT, -1, EQUITY, now, note="x"))
+    world.clock.advance(0.999)
+    await check(ORG)
+    with pytest.raises(Refused):
+        await check("org_2")
+    world.clock.advance(0.001)
+    with pytest.raises(Refused):
+        await check(ORG)
+    await store.ledger.post(move("le_3", ORG, Kind.GRANT, 1, EQUITY, now))
+    await check(ORG)
 
 
 async def test_a_dialplan_sends_nobody_on_without_credit(world: World) -> None:

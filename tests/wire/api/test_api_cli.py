@@ -103,6 +103,8 @@ async def test_trunks_phones_numbers_and_callbacks(api: Any, terminal: Terminal)
     row = await terminal.json("callbacks", "add", "+12025550123", "--reason", "asked")
     assert "asked" in await terminal.run("callbacks", "list")
     assert "asked" in await terminal.run("callbacks", "show", row["id"])
+    gone = await terminal.json("callbacks", "cancel", row["id"], "--reason", "no more")
+    assert (gone["status"], gone["metadata"]) == ("cancelled", {"cancel_reason": "no more"})
 
     await terminal.run("numbers", "remove", number["id"])
     await terminal.run("phones", "remove", phone["id"])

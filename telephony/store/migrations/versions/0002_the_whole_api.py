@@ -100,9 +100,9 @@ def _ledger_up() -> None:
         sa.PrimaryKeyConstraint("posting", "account", name="pk_ledger_entries"),
     )
     op.create_index(
-        "ix_ledger_entries_organization_account_created_at_posting",
+        "ix_ledger_entries_credits",
         "ledger_entries",
-        ["organization", "account", "created_at", "posting"],
+        ["organization", "account", "created_at", "posting", "amount"],
     )
 
 
