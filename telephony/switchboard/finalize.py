@@ -9,7 +9,7 @@ from telephony.calls.call import Call
 from telephony.calls.events import CallEnded
 from telephony.calls.ports import CallReader, ReportStore
 from telephony.calls.record import CallReport
-from telephony.reports.fold import fold, known
+from telephony.reports.fold import fold
 
 
 class Finalizer:
@@ -29,12 +29,12 @@ class Finalizer:
         old = await self._reader.report(call.organization, call.id)
         if old is None:
             return None
-        events = known(await self._reader.events_of(call.organization, call.id))
-        # Where the end never reached the store, the report knows more than the events do.
-        if not any(isinstance(event, CallEnded) for event in events):
+        rows = await self._reader.events_of(call.organization, call.id)
+        # What was dropped while the store was away is in the report and not among the events.
+        if not rows or rows[-1].seq != len(rows) or rows[-1].kind != CallEnded.__name__:
             return old
         report = replace(
-            fold(call, events),
+            fold(call, rows),
             cost_micro_usd=old.cost_micro_usd,
             cost_lines=old.cost_lines,
             created_at=old.created_at,
