@@ -64,8 +64,10 @@ class Baresip:
         frequency: float = 700.0,
         codecs: str = "pcmu/8000/1,pcma/8000/1",
         rate: int = RATE,
+        more: str = "",
     ) -> None:
-        """``rate``: of its microphone and ear, which is that of its codecs."""
+        """``rate``: of its microphone and ear, which is that of its codecs; ``more``: parameters
+        of its account."""
         self.folder = folder
         self.rate = rate
         self.user = user
@@ -90,7 +92,7 @@ class Baresip:
         (folder / "accounts").write_text(
             f"<sip:{user}@{registrar};transport={transport}>;auth_user={user};auth_pass={password}"
             f";answermode={'auto' if answers else 'manual'};regint=120"
-            f";audio_codecs={codecs}\n"
+            f";audio_codecs={codecs}{more}\n"
         )
         (folder / "contacts").touch()
         self.log_path = folder / "baresip.log"
