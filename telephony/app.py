@@ -209,6 +209,8 @@ class App:
             numbers=self.store.numbers,
             trunks=self.store.trunks,
             phones=self.store.phones,
+            webhooks=self.store.webhooks,
+            deliveries=self.store.deliveries,
             directory=self.store.directory,
             keys=self.store.keys,
             organizations=self.store.organizations,

@@ -10,11 +10,13 @@ from typing import Protocol
 
 from telephony.accounts.model import Phone, PhoneNumber, Trunk
 from telephony.accounts.ports import (
+    DeliveryStore,
     Directory,
     IdempotencyStore,
     KeyStore,
     OrganizationStore,
     Repository,
+    WebhookStore,
 )
 from telephony.api.feeds import Feeds
 from telephony.base.clock import Clock
@@ -94,6 +96,8 @@ class Deps:
     numbers: Repository[PhoneNumber]
     trunks: Repository[Trunk]
     phones: Repository[Phone]
+    webhooks: WebhookStore
+    deliveries: DeliveryStore
     directory: Directory
     keys: KeyStore
     organizations: OrganizationStore

@@ -43,13 +43,6 @@ POST /v1/knowledge-bases/{id}/documents
 GET /v1/knowledge-bases/{id}/documents/{document}
 POST /v1/knowledge-bases/{id}/documents/{document}/finalize
 DELETE /v1/knowledge-bases/{id}/documents/{document}
-GET /v1/webhooks
-POST /v1/webhooks
-GET /v1/webhooks/{id}
-PATCH /v1/webhooks/{id}
-DELETE /v1/webhooks/{id}
-GET /v1/webhook-deliveries
-GET /v1/webhook-deliveries/{id}
 POST /v1/webhook-deliveries/{id}/redeliver
 GET /v1/voices
 POST /v1/transcribe

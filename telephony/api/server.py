@@ -31,6 +31,7 @@ from telephony.api import (
     sessions,
     streams,
     trunks,
+    webhooks,
 )
 from telephony.api.auth import Authenticator
 from telephony.api.body import BODY_SECONDS, MAX_BODY
@@ -74,6 +75,7 @@ def routes() -> list[Route]:
         numbers,
         trunks,
         phones,
+        webhooks,
         organization,
         health,
         files,

@@ -274,6 +274,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             numbers=store.numbers,
             trunks=store.trunks,
             phones=store.phones,
+            webhooks=store.webhooks,
+            deliveries=store.deliveries,
             directory=store.directory,
             keys=store.keys,
             organizations=store.organizations,

@@ -98,12 +98,14 @@ async def test_while_the_store_is_away_a_known_key_still_ends_calls(api: Any) ->
 
 
 async def test_no_route_shows_what_belongs_to_another_organization(api: Any) -> None:
+    hook = {"name": "CRM", "url": "https://crm.example/", "events": ["call.report"]}
     call = await api.ended_call(recorded=True)
     made = [
         (await api.post("/v1/callbacks", {"to": "+12025550123"})).body["id"],
         (await api.post("/v1/phone-numbers/import", {"e164": "+12025550100"})).body["id"],
         (await api.post("/v1/trunks", {"name": "main", "gateways": ["gw"]})).body["id"],
         (await api.post("/v1/phones", {"user": "1000", "password": "pw"})).body["id"],
+        (await api.post("/v1/webhooks", hook)).body["id"],
     ]
     for route in server.routes():
         if route.public or route.handler is later.later or "{id}" not in route.path:

@@ -68,6 +68,10 @@ async def things(api: Any) -> list[str]:
         await api.post("/v1/trunks", {"name": "main", "gateways": ["gw"]}),
         await api.post("/v1/phones", {"user": "1000", "password": "pw-of-a-phone"}),
         await api.post("/v1/phone-numbers/import", {"e164": "+12025550100"}),
+        await api.post(
+            "/v1/webhooks",
+            {"name": "CRM", "url": "https://crm.example/", "events": ["call.report"]},
+        ),
     ]
     return [call.id, *(reply.body["id"] for reply in made)]
 
