@@ -36,6 +36,7 @@ from telephony.media.salvage import salvage
 from telephony.media.workers.engine import WorkerEngine
 from telephony.metrics import Collector, renderer
 from telephony.rooms.local import LocalRooms
+from telephony.rooms.tokens import LiveKitTokens
 from telephony.settings import Settings, ensure_secret
 from telephony.speech.espeak import EspeakSynth
 from telephony.speech.prompts import Prompts
@@ -223,6 +224,7 @@ class App:
             dialplans=frozenset(dialplans),
             default_dialplan=settings.default_dialplan,
             public_url=settings.public_url,
+            tokens=_tokens(settings),
             sip_address=f"{shown}:{port}" if port != 5060 else shown,
             cors_origins=settings.cors_origins,
             trusted_proxies=settings.trusted_proxies,
@@ -417,3 +419,10 @@ async def run(settings: Settings) -> None:
     await stopping
     hurry.cancel()
     log.info("stopped")
+
+
+def _tokens(settings: Settings) -> LiveKitTokens | None:
+    """What browsers join with, where a LiveKit server is configured."""
+    url, key = settings.livekit_url, settings.livekit_api_key
+    secret = settings.livekit_api_secret
+    return LiveKitTokens(url, key, secret) if url and key and secret else None

@@ -22,12 +22,13 @@ from telephony.api.feeds import Feeds
 from telephony.base.clock import Clock
 from telephony.base.ids import Ids
 from telephony.calls.call import Call
-from telephony.calls.orders import DialOrder, DialResult, EndResult
+from telephony.calls.orders import DialOrder, DialResult, EndResult, RoomOrder, RoomResult
 from telephony.calls.ports import (
     CallbackQueue,
     CallbackReader,
     CallReader,
     LedgerStore,
+    RoomTokens,
     TurnStore,
 )
 from telephony.calls.record import CallReport
@@ -39,6 +40,9 @@ Before = Callable[[DialResult], Awaitable[None]]
 
 Finalize = Callable[[Call], Awaitable[CallReport | None]]
 """Makes a call's report again; None while it has none."""
+
+
+BeforeRoom = Callable[[RoomResult], Awaitable[None]]
 
 
 class Dialler(Protocol):
@@ -54,6 +58,14 @@ class Dialler(Protocol):
             Refused: no credit is left (code INSUFFICIENT_CREDITS, 402).
             Busy: no capacity (503), or the trunk's own limit (code TRUNK_BUSY, 429).
             StoreUnavailable: nothing that costs money starts without its record.
+        """
+        ...
+
+    async def open(self, order: RoomOrder, before: BeforeRoom | None = None) -> RoomResult:
+        """Begin a browser's session; returns once it is on disk. ``before``: as for ``dial``.
+
+        Raises:
+            Busy, Refused, StoreUnavailable: as ``dial``.
         """
         ...
 
@@ -109,6 +121,7 @@ class Deps:
     dialplans: frozenset[str] = frozenset()
     default_dialplan: str | None = None
     public_url: str | None = None
+    tokens: RoomTokens | None = None
     sip_address: str = "127.0.0.1:5060"
     cors_origins: tuple[str, ...] = ("*",)
     trusted_proxies: tuple[Network, ...] = ()

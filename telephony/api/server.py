@@ -18,6 +18,7 @@ from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
 from telephony.api import (
+    browser,
     callbacks,
     calls,
     credits,
@@ -68,6 +69,7 @@ def routes() -> list[Route]:
     """Every row: what is served, and what is known and comes later."""
     nouns = (
         sessions,
+        browser,
         streams,
         calls,
         callbacks,

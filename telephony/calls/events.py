@@ -57,6 +57,15 @@ class CallRequested(LegEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOpened(Event):
+    """A browser asked for a session: it has a token for ``room`` as ``identity``."""
+
+    room: str
+    identity: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LegDialing(LegEvent):
     """We are about to send an INVITE: written before it leaves, since it cannot be taken back."""
 
@@ -389,6 +398,7 @@ EVENTS: dict[str, type[Event]] = {
     for cls in (
         LegOffered,
         CallRequested,
+        SessionOpened,
         LegDialing,
         LegRinging,
         LegEarlyMedia,

@@ -81,3 +81,31 @@ class EndResult:
 
     status: str
     ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomOrder:
+    """A browser's session: a room, and a token with which to join it.
+
+    ``ttl_seconds`` is the token's life, ``max_duration_seconds`` the session's.
+    """
+
+    organization: str
+    identity: str
+    agent: str | None = None
+    language: str = "en"
+    metadata: dict[str, Any] = field(default_factory=dict)
+    pipeline: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    ttl_seconds: int = 900
+    max_duration_seconds: int = DEFAULT_MAX_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomResult:
+    """The session exists and is on disk; nobody has joined yet."""
+
+    session_id: str
+    room_name: str
+    identity: str
+    expires_at: datetime

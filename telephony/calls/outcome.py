@@ -21,9 +21,13 @@ class EndedBy(StrEnum):
 
 
 class Status(StrEnum):
-    """A call's status, and with the last five its terminal one (design.md section 9)."""
+    """A call's status, and with the last five its terminal one (design.md section 9).
+
+    ``connecting``: a browser has been told where its room is, and nobody has joined yet.
+    """
 
     DIALING = "dialing"
+    CONNECTING = "connecting"
     RINGING = "ringing"
     ACTIVE = "active"
     ENDED = "ended"

@@ -364,6 +364,19 @@ class CallReader(Protocol):
         ...
 
 
+class RoomTokens(Protocol):
+    """What a browser needs to join a room of the conference server."""
+
+    @property
+    def url(self) -> str:
+        """Where the browser connects to, ``wss://…``."""
+        ...
+
+    def mint(self, room: str, identity: str, seconds: int) -> str:
+        """A token that lets ``identity`` speak, listen and send data in ``room``, for so long."""
+        ...
+
+
 class TurnStore(Protocol):
     """Where an agent's own account of the conversation is kept."""
 

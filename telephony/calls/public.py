@@ -17,6 +17,7 @@ from telephony.calls.state import Direction
 TYPES: dict[type[e.Event], str] = {
     e.LegOffered: "call.initiated",
     e.CallRequested: "call.initiated",
+    e.SessionOpened: "call.initiated",
     e.LegDialing: "sip.dial_started",
     e.LegRinging: "call.ringing",
     e.LegEarlyMedia: "call.early_media",

@@ -6,10 +6,11 @@ from enum import StrEnum
 
 
 class Direction(StrEnum):
-    """Whether the call came to us or went from us."""
+    """Whether the call came to us, went from us, or is a browser's and has no leg."""
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
+    WEB = "web"
 
 
 class LegState(StrEnum):

@@ -58,6 +58,8 @@ def summary(
 def _who(call: Call) -> str:
     if call.direction is Direction.INBOUND:
         return f"Inbound call from {mask(call.from_number) or 'an unknown number'}"
+    if call.direction is Direction.WEB:
+        return "Browser session"
     return f"Outbound call to {mask(call.to_number)}"
 
 

@@ -98,6 +98,10 @@ class Session:
 
     # --- doors -----------------------------------------------------------------------------
 
+    def limit(self) -> None:
+        """Let the longest duration count from now: nobody answers a session without a leg."""
+        self._deadline = self.kit.clock.monotonic() + self._max_seconds
+
     @property
     def seq(self) -> int:
         return self._seq

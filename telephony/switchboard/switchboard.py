@@ -6,6 +6,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 
@@ -15,8 +17,8 @@ from telephony.base.ids import phone_identity, room_name
 from telephony.base.number import mask
 from telephony.calls.call import Call
 from telephony.calls.callback import Callback
-from telephony.calls.events import CallEnded, CallRequested, LegEnded
-from telephony.calls.orders import DialOrder, DialResult, EndResult
+from telephony.calls.events import CallEnded, CallRequested, LegEnded, SessionOpened
+from telephony.calls.orders import DialOrder, DialResult, EndResult, RoomOrder, RoomResult
 from telephony.calls.outcome import Cause, EndedBy, Outcome, Status
 from telephony.calls.ports import CallReader, DialRequest, Offer, OfferedLeg
 from telephony.calls.state import Direction
@@ -29,6 +31,8 @@ from telephony.switchboard.kit import Kit
 from telephony.switchboard.session import Session
 
 log = structlog.get_logger("telephony.switchboard")
+
+T = TypeVar("T")
 
 
 class Switchboard:
@@ -197,21 +201,13 @@ class Switchboard:
         )
         if not stub:
             await kit.afford(order.organization)
-        self._admission.enter(kit.clock.monotonic())
-        if before is not None:
-            try:
-                await before(result)
-            except BaseException:
-                self._admission.leave()
-                raise
+        await self._enter(before, result)
         order = replace(order, session_id=session_id)
         session = self._outbound(order, plan, from_number, trunk.id if trunk else None, stub)
         self._begin(session, run=not stub)
         if stub:
             await self._live_stub(session)
-        if not await kit.journal.committed(session_id, 1, kit.config.commit_seconds):
-            session.end(EndedBy.SERVICE, Outcome.failed(Cause.INTERNAL))
-            raise StoreUnavailable("the store does not take events; try again")
+        await self._on_disk(session)
         return result
 
     def _outbound(
@@ -279,6 +275,78 @@ class Switchboard:
         session.append(LegEnded(at=now, leg=identity, outcome=outcome))
         session.append(CallEnded(at=now, outcome=outcome))
         self._ended(session)
+
+    async def open(
+        self, order: RoomOrder, before: Callable[[RoomResult], Awaitable[None]] | None = None
+    ) -> RoomResult:
+        """Begin a browser's session; returns once it is on disk. ``before``: as for ``dial``.
+
+        Raises:
+            Busy: no capacity.
+            Refused: no credit is left (code INSUFFICIENT_CREDITS).
+            StoreUnavailable: nothing is handed out without its record.
+        """
+        kit = self._kit
+        if self.draining:
+            raise Busy("the service is being stopped", retry_after=30)
+        if kit.journal.down:
+            raise StoreUnavailable("the store does not take events; try again")
+        await kit.afford(order.organization)
+        now = kit.clock.now()
+        call_id = kit.ids.call()
+        result = RoomResult(
+            session_id=call_id,
+            room_name=room_name(call_id),
+            identity=order.identity,
+            expires_at=now + timedelta(seconds=order.ttl_seconds),
+        )
+        await self._enter(before, result)
+        call = Call(
+            id=call_id,
+            organization=order.organization,
+            direction=Direction.WEB,
+            created_at=now,
+            updated_at=now,
+            status=Status.CONNECTING,
+            provider="livekit",
+            kind="cascade",
+            language=order.language,
+            agent=order.agent,
+            room=result.room_name,
+            metadata=dict(order.metadata),
+            pipeline=dict(order.pipeline),
+            tags=dict(order.tags),
+        )
+        session = Session(kit, call, None, max_seconds=order.max_duration_seconds)
+        session.limit()
+        opened = SessionOpened(
+            at=now,
+            room=result.room_name,
+            identity=result.identity,
+            expires_at=result.expires_at,
+        )
+        # In the log before the session's task begins: who asked waits for this very row.
+        session.append(opened)
+        self._begin(session)
+        await self._on_disk(session)
+        return result
+
+    async def _enter(self, before: Callable[[T], Awaitable[None]] | None, result: T) -> None:
+        """Take a place, and tell ``before``; what that raises gives the place back. Raises Busy."""
+        self._admission.enter(self._kit.clock.monotonic())
+        if before is not None:
+            try:
+                await before(result)
+            except BaseException:
+                self._admission.leave()
+                raise
+
+    async def _on_disk(self, session: Session) -> None:
+        """Wait for a session's first row. Raises StoreUnavailable, and ends it, without one."""
+        kit = self._kit
+        if not await kit.journal.committed(session.call.id, 1, kit.config.commit_seconds):
+            session.end(EndedBy.SERVICE, Outcome.failed(Cause.INTERNAL))
+            raise StoreUnavailable("the store does not take events; try again")
 
     async def dial_callback(self, callback: Callback, session_id: str) -> None:
         """Make a promised call. Raises what ``dial`` raises."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -120,12 +120,9 @@ class TelephonyOptions(Body):
     amd: Amd | None = None
 
 
-class DialBody(Body):
-    """The request. ``dialplan``, ``trunk``, ``record``, ``ringing_timeout``, ``headers``
-    (``X-`` only) and ``voicemail_message`` are our own additions."""
+class Conversation(Body):
+    """What a session of any kind is to be like (contract sections 3.1 and 3.2)."""
 
-    to: E164
-    from_: Annotated[E164 | None, Field(alias="from")] = None
     agent_id: Name | None = None
     intent: Intent | None = None
     constraints: Constraints | None = None
@@ -139,16 +136,21 @@ class DialBody(Body):
     stt_options: SttOptions | None = None
     max_duration_seconds: Int | None = None
     turn_handling: TurnHandling | None = None
-    telephony: TelephonyOptions | None = None
-    on_machine: Literal["hangup", "leave_message"] | None = None
-    voicemail_message: Annotated[str, Field(max_length=2000)] | None = None
     webhook_tags: Annotated[dict[str, str], Field(max_length=MAX_TAGS)] | None = None
     metadata: dict[str, Any] | None = None
-    dialplan: Name | None = None
-    trunk: Name | None = None
-    record: bool | None = None
-    ringing_timeout: Annotated[Number, Field(ge=1, le=120)] | None = None
-    headers: Annotated[dict[str, str], Field(max_length=MAX_HEADERS)] | None = None
+
+    SHOWN: ClassVar[tuple[str, ...]] = (
+        "agent_id",
+        "intent",
+        "constraints",
+        "voice",
+        "system_prompt",
+        "first_message",
+        "llm",
+        "tts_options",
+        "stt_options",
+        "turn_handling",
+    )
 
     @field_validator("variables")
     @classmethod
@@ -168,6 +170,40 @@ class DialBody(Body):
                 raise ValueError(f"{name}: must have 6 characters to 4 KB")
         return value
 
+    @model_validator(mode="after")
+    def _tags_have_an_agent(self) -> Self:
+        if self.webhook_tags and self.agent_id is None:
+            raise ValueError("webhookTags: can be given only with agentId")
+        return self
+
+    @property
+    def longest(self) -> int:
+        """Seconds: clamped, never refused."""
+        wanted = self.max_duration_seconds or DEFAULT_MAX_SECONDS
+        return max(MIN_MAX_SECONDS, min(DEFAULT_MAX_SECONDS, wanted))
+
+    def pipeline(self) -> dict[str, Any]:
+        """What was asked for of the conversation, as call detail shows it again."""
+        return self.model_dump(by_alias=True, exclude_none=True, include=set(self.SHOWN))
+
+
+class DialBody(Conversation):
+    """The request. ``dialplan``, ``trunk``, ``record``, ``ringing_timeout``, ``headers``
+    (``X-`` only) and ``voicemail_message`` are our own additions."""
+
+    SHOWN = (*Conversation.SHOWN, "telephony", "on_machine", "voicemail_message")
+
+    to: E164
+    from_: Annotated[E164 | None, Field(alias="from")] = None
+    telephony: TelephonyOptions | None = None
+    on_machine: Literal["hangup", "leave_message"] | None = None
+    voicemail_message: Annotated[str, Field(max_length=2000)] | None = None
+    dialplan: Name | None = None
+    trunk: Name | None = None
+    record: bool | None = None
+    ringing_timeout: Annotated[Number, Field(ge=1, le=120)] | None = None
+    headers: Annotated[dict[str, str], Field(max_length=MAX_HEADERS)] | None = None
+
     @field_validator("headers")
     @classmethod
     def _plain_headers(cls, value: dict[str, str] | None) -> dict[str, str] | None:
@@ -178,17 +214,12 @@ class DialBody(Body):
                 raise ValueError(f"{name}: must be one line of at most 512 characters")
         return value
 
-    @model_validator(mode="after")
-    def _tags_have_an_agent(self) -> DialBody:
-        # That somebody must talk is the switchboard's to say: the number in ``from`` and the
-        # settings may name a dialplan too.
-        if self.webhook_tags and self.agent_id is None:
-            raise ValueError("webhookTags: can be given only with agentId")
-        return self
-
     def order(self, organization: str, *, live: bool) -> DialOrder:
-        """What the switchboard is asked for. ``toolSecrets`` stay here: nothing uses them yet."""
-        wanted = self.max_duration_seconds or DEFAULT_MAX_SECONDS
+        """What the switchboard is asked for. ``toolSecrets`` stay here: nothing uses them yet.
+
+        That somebody must talk is the switchboard's to say: the number in ``from`` and the settings
+        may name a dialplan too.
+        """
         return DialOrder(
             organization=organization,
             to=self.to,
@@ -199,11 +230,11 @@ class DialBody(Body):
             variables=self.variables or {},
             metadata=self.metadata or {},
             tags=self.webhook_tags or {},
-            pipeline=self._pipeline(),
+            pipeline=self.pipeline(),
             headers=self.headers or {},
             language=self.intent.language if self.intent else None,
             record=self.record,
-            max_duration_seconds=max(MIN_MAX_SECONDS, min(DEFAULT_MAX_SECONDS, wanted)),
+            max_duration_seconds=self.longest,
             ring_seconds=self.ringing_timeout or DEFAULT_RING_SECONDS,
             machine=self._machine(),
             test=not live,
@@ -223,18 +254,6 @@ class DialBody(Body):
             action=self.on_machine or "",
             message=self.voicemail_message or "",
         )
-
-    def _pipeline(self) -> dict[str, Any]:
-        """What was asked for of the conversation, as call detail shows it again."""
-        return self.model_dump(
-            by_alias=True,
-            exclude_none=True,
-            include={
-                "agent_id", "intent", "constraints", "voice", "system_prompt", "first_message",
-                "llm", "tts_options", "stt_options", "turn_handling", "telephony", "on_machine",
-                "voicemail_message",
-            },
-        )  # fmt: skip
 
 
 class DialReply(Camel):

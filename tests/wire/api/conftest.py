@@ -8,7 +8,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,14 @@ from yarl import URL
 
 from telephony.accounts.keys import digest_key, make_pepper
 from telephony.accounts.model import DEFAULT_ORGANIZATION, Key, Trunk
-from telephony.api.deps import Before, Deps
+from telephony.api.deps import Before, BeforeRoom, Deps
 from telephony.api.feeds import Feeds
 from telephony.api.server import Runner, build
 from telephony.base.clock import ManualClock
 from telephony.base.ids import Ids, phone_identity, room_name
 from telephony.calls import events as e
 from telephony.calls.call import Call
-from telephony.calls.orders import DialOrder, DialResult, EndResult
+from telephony.calls.orders import DialOrder, DialResult, EndResult, RoomOrder, RoomResult
 from telephony.calls.outcome import EndedBy, Outcome, Status
 from telephony.calls.ports import Append
 from telephony.calls.public import publish
@@ -49,6 +49,7 @@ class FakeSwitchboard:
 
     def __init__(self) -> None:
         self.orders: list[DialOrder] = []
+        self.rooms: list[RoomOrder] = []
         self.ends: dict[tuple[str, str], EndResult] = {}
         self.failure: BaseException | None = None
         self.gate: asyncio.Event | None = None
@@ -67,6 +68,21 @@ class FakeSwitchboard:
             status="dialing-stub" if order.test else "dialing",
             to=order.to,
             from_number=order.from_number or "+12025550100",
+        )
+        if before is not None:
+            await before(result)
+        return result
+
+    async def open(self, order: RoomOrder, before: BeforeRoom | None = None) -> RoomResult:
+        self.rooms.append(order)
+        if self.failure is not None:
+            raise self.failure
+        session = f"00000000-0000-4000-9000-{len(self.rooms):012d}"
+        result = RoomResult(
+            session_id=session,
+            room_name=room_name(session),
+            identity=order.identity,
+            expires_at=datetime(2026, 1, 5, 9, 15, tzinfo=UTC),
         )
         if before is not None:
             await before(result)
