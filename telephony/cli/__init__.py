@@ -1,8 +1,8 @@
 """The command ``telephony``.
 
-``serve``, ``keys``, ``organizations``, ``credits`` (but its ledger), ``migrate`` and ``dialplan``
-work on this machine's settings, store and files; everything else talks to a running service over
-its API, with ``TELEPHONY_API_KEY``.
+``serve``, ``keys``, ``organizations``, ``credits`` (but its ledger), ``migrate``, ``dialplan`` and
+``openapi`` work on this machine's settings, store and files; everything else talks to a running
+service over its API, with ``TELEPHONY_API_KEY``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from telephony.cli import (
     keys,
     migrate,
     numbers,
+    openapi,
     organizations,
     phones,
     serve,
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("migrate")(migrate.migrate)
+app.command("openapi")(openapi.openapi)
 app.command("dial")(calls.dial)
 app.command("usage")(credits.usage)
 app.add_typer(calls.app, name="calls")

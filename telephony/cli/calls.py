@@ -81,15 +81,24 @@ def events(call: str, url: Url = None, json: Json = False) -> None:
 
 
 @app.command()
-def report(call: str, url: Url = None) -> None:
-    """The report, as JSON."""
-    print_json(Client(url).get("calls", call, "report"))
+def report(call: str, url: Url = None, json: Json = False) -> None:
+    """What came of a call, and what it cost."""
+    found = Client(url).get("calls", call, "report")
+    if json:
+        print_json(found)
+        return
+    lines = found.pop("cost_breakdown")
+    said = found.pop("transcript")["entries"]
+    members({k: v for k, v in found.items() if v not in (None, {}, [])})
+    table(lines, ["provider", "metric", "quantity", "costMicroUsd"])
+    table(said, ["started_at", "source", "text"])
 
 
 @app.command()
-def recording(call: str, url: Url = None) -> None:
+def recording(call: str, url: Url = None, json: Json = False) -> None:
     """Where the recording can be had for the next minutes."""
-    print(Client(url).get("calls", call, "recording")["url"])
+    reply = Client(url).get("calls", call, "recording")
+    print_json(reply) if json else print(reply["url"])
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from telephony.cli.show import Json, print_json
 from telephony.ivr.check import report
 
 app = typer.Typer(help="Dialplans, as files.", no_args_is_help=True)
@@ -20,14 +21,17 @@ def dialplan() -> None:
 @app.command()
 def check(
     files: Annotated[list[Path], typer.Argument(help="Files, or folders of *.yaml.")],
+    json: Json = False,
 ) -> None:
     """Name file, line and key path of everything wrong; exit 1 if anything is."""
     faults: list[str] = []
     for path in files:
         for file in sorted(path.glob("*.yaml")) if path.is_dir() else [path]:
             faults += _faults(file)
-    for fault in faults:
-        print(fault)
+    if json:
+        print_json({"faults": faults})
+    else:
+        print("".join(f"{fault}\n" for fault in faults), end="")
     if faults:
         raise typer.Exit(1)
 

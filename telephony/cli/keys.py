@@ -98,7 +98,7 @@ def rotate(
 
 
 @app.command()
-def revoke(key: Annotated[str, typer.Argument(help="The key's id.")]) -> None:
+def revoke(key: Annotated[str, typer.Argument(help="The key's id.")], json: Json = False) -> None:
     """Take a key away; a running service notices within seconds."""
 
     async def work(opened: Opened) -> bool:
@@ -106,6 +106,8 @@ def revoke(key: Annotated[str, typer.Argument(help="The key's id.")]) -> None:
 
     if not with_store(work):
         raise NotFound(f"there is no key {key}")
+    if json:
+        print_json({"id": key, "revoked": True})
 
 
 def _print_new(key: Key, secret: str, json: bool) -> None:

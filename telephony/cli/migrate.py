@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from telephony.cli.show import Json, print_json
 from telephony.cli.store import Opened, with_store
 from telephony.store.migrate import HEAD
 
 
-def migrate() -> None:
+def migrate(json: Json = False) -> None:
     """Run the migrations that are missing. ``serve`` does so too when it starts."""
 
     async def work(opened: Opened) -> None:
@@ -14,4 +15,4 @@ def migrate() -> None:
 
     # Opening the store migrates it, and refuses one that is ahead of this version.
     with_store(work)
-    print(f"the database is at migration {HEAD}")
+    print_json({"migration": HEAD}) if json else print(f"the database is at migration {HEAD}")

@@ -87,6 +87,8 @@ def change(
 
 
 @app.command()
-def remove(number: str, url: Url = None) -> None:
+def remove(number: str, url: Url = None, json: Json = False) -> None:
     """Forget a number."""
-    Client(url).delete("phone-numbers", number)
+    reply = Client(url).delete("phone-numbers", number)
+    if json:
+        print_json(reply)

@@ -41,16 +41,22 @@ def every(json: Json = False) -> None:
 
 
 @app.command()
-def rename(organization: Annotated[str, typer.Argument(help="Its id.")], name: str) -> None:
+def rename(
+    organization: Annotated[str, typer.Argument(help="Its id.")], name: str, json: Json = False
+) -> None:
     """Call it something else."""
 
-    async def work(opened: Opened) -> None:
+    async def work(opened: Opened) -> Organization:
         found = await opened.store.organizations.get(organization)
         if found is None:
             raise NotFound(f"there is no organization {organization}")
-        await opened.store.organizations.put(replace(found, name=name))
+        renamed = replace(found, name=name)
+        await opened.store.organizations.put(renamed)
+        return renamed
 
-    with_store(work)
+    row = with_store(work)
+    if json:
+        print_json(_shown(row))
 
 
 def _shown(row: Organization) -> dict[str, Any]:

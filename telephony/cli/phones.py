@@ -36,6 +36,8 @@ def add(
 
 
 @app.command()
-def remove(phone: str, url: Url = None) -> None:
+def remove(phone: str, url: Url = None, json: Json = False) -> None:
     """Forget a phone."""
-    Client(url).delete("phones", phone)
+    reply = Client(url).delete("phones", phone)
+    if json:
+        print_json(reply)

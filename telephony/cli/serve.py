@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from telephony.cli.show import table
+from telephony.cli.show import Json, print_json, table
 from telephony.settings import PREFIX, load
 
 
@@ -14,6 +14,7 @@ def serve(
     print_settings: Annotated[
         bool, typer.Option("--print-settings", help="Show every setting with its source, and stop.")
     ] = False,
+    json: Json = False,
 ) -> None:
     """Run the service with the settings of the environment and telephony.toml."""
     loaded = load()
@@ -22,7 +23,7 @@ def serve(
             {"setting": PREFIX + name.upper(), "value": value, "source": source}
             for name, value, source in loaded.lines()
         ]
-        table(rows, ["setting", "value", "source"])
+        print_json(rows) if json else table(rows, ["setting", "value", "source"])
         return
     # Only now, since it takes most of a second: the other commands do without.
     import uvloop

@@ -69,6 +69,8 @@ def add(
 
 
 @app.command()
-def remove(trunk: str, url: Url = None) -> None:
+def remove(trunk: str, url: Url = None, json: Json = False) -> None:
     """Forget a trunk."""
-    Client(url).delete("trunks", trunk)
+    reply = Client(url).delete("trunks", trunk)
+    if json:
+        print_json(reply)

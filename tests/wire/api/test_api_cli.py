@@ -56,7 +56,9 @@ async def test_dial_and_calls(api: Any, terminal: Terminal) -> None:
     assert (await terminal.json("calls", "show", call.id))["id"] == call.id
     assert "Welcome." in await terminal.run("calls", "show", call.id)
     assert "call.hangup" in await terminal.run("calls", "events", call.id)
-    assert '"outcome"' in await terminal.run("calls", "report", call.id)
+    shown = await terminal.run("calls", "report", call.id)
+    assert "outcome" in shown and "Welcome." in shown
+    assert (await terminal.json("calls", "report", call.id))["session_id"] == call.id
     assert (await terminal.run("calls", "recording", call.id)).startswith(api.base)
     api.board.ends[("org_default", call.id)] = EndResult("ending")
     assert await terminal.run("calls", "end", call.id) == "ending\n"
