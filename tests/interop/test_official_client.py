@@ -59,6 +59,10 @@ TABLE: dict[Case, str] = {
         "phone_numbers.update phone_numbers.delete agents.attach_phone_number "
         "agents.detach_phone_number"
     ),
+    setup.a_webhook_is_written_read_and_taken_away: (
+        "webhooks.create webhooks.get webhooks.list webhooks.update webhooks.delete"
+    ),
+    setup.what_was_sent_is_read_page_by_page: "webhooks.deliveries.list webhooks.deliveries.get",
 }
 
 _INTENT = {"language": "en"}
@@ -92,7 +96,6 @@ _SUBMIT = {
     "attestation_accepted": True,
     "attestation_version": "1",
 }
-_HOOK = {"name": "h", "url": "https://example.com/hook", "events": ["call.report"]}
 
 LATER: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "transcribe": ((b"RIFF",), {"language": "en"}),
@@ -136,13 +139,6 @@ LATER: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "knowledge_bases.finalize_document": (("x", "y"), {}),
     "knowledge_bases.poll_document_ready": (("x", "y"), {"timeout_seconds": 1}),
     "knowledge_bases.delete_document": (("x", "y"), {}),
-    "webhooks.list": ((), {}),
-    "webhooks.create": ((_HOOK,), {}),
-    "webhooks.get": (("x",), {}),
-    "webhooks.update": (("x", {"name": "i"}), {}),
-    "webhooks.delete": (("x",), {}),
-    "webhooks.deliveries.list": ((), {"status": "failed", "limit": 5}),
-    "webhooks.deliveries.get": (("x",), {}),
     "webhooks.deliveries.redeliver": (("x",), {}),
     "voices.list": ((), {"provider": "openai"}),
     "sms.stream": ((), {"last_event_id": "7"}),

@@ -18,6 +18,8 @@ from typing import Any
 
 from spekoai import AsyncSpeko, Speko, SpekoApiError
 
+from telephony.settings import ensure_secret
+from telephony.store import Store
 from tests.interop.service import KEY, Service
 
 TO = "+12025550123"
@@ -112,6 +114,12 @@ class World:
     async def api(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """The API itself, for what the client cannot do."""
         return await asyncio.to_thread(self.service.api.call, method, path, body)
+
+    async def store(self) -> Store:
+        """The service's own store, for rows that nobody else can write yet."""
+        data = self.service.data
+        url = self.settings.get("TELEPHONY_DATABASE_URL", f"sqlite:///{data / 'telephony.db'}")
+        return await Store.open(url, ensure_secret(data))
 
     async def command(self, *words: str) -> Any:
         """What ``telephony`` prints, run on the service's own store, as JSON."""

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from spekoai import PhoneNumberUpdateParams
+from spekoai.models import WebhookEndpointAuthHeaderInput, WebhookEndpointInput
+
+from telephony.accounts.model import DEFAULT_ORGANIZATION
+from telephony.accounts.webhooks import DeliveryAttempt, DeliveryStatus, WebhookDelivery
 from tests.interop.official.kit import World
 
 
@@ -64,6 +70,146 @@ async def a_number_of_a_trunk_comes_and_goes(world: World) -> None:
 
 def _wrong_direction() -> Any:
     """Past the client's own check, as a newer client might send it."""
-    from spekoai import PhoneNumberUpdateParams
-
     return PhoneNumberUpdateParams.model_construct(_fields_set={"direction"}, direction="sideways")
+
+
+async def a_webhook_is_written_read_and_taken_away(world: World) -> None:
+    # A client's own check may be older than ours; what it lets through we check.
+    await world.call.refuses("url", "webhooks.create", _hook(url="ftp://example.com"))
+    await world.call.refuses("name", "webhooks.create", _hook(name=""))
+    await world.call.refuses("events", "webhooks.create", _hook(events=[]))
+    await world.call.refuses("timeoutMs", "webhooks.create", _hook(timeout_ms=1))
+
+    made = await world.call(
+        "webhooks.create",
+        _hook(
+            filter_tags={"team": "sales"},
+            headers={"X-Account": "7"},
+            auth_headers=[{"name": "Authorization", "value": "Bearer very-secret"}],
+            timeout_ms=2500,
+            signing_secret_source="custom",
+            signing_secret=SECRET,
+            content_mode="metadata_only",
+            agent_ids=None,
+        ),
+    )
+    assert (made.name, made.url) == ("CRM", "https://crm.example.com/hook")
+    assert made.events == ["call.report", "call.hangup"]
+    assert (made.all_agents, made.agent_ids, made.filter_tags) == (True, [], {"team": "sales"})
+    assert made.headers == {"X-Account": "7"}
+    assert [(h.name, h.configured) for h in made.auth_headers] == [("Authorization", True)]
+    assert (made.timeout_ms, made.content_mode) == (2500, "metadata_only")
+    assert (made.signing_secret_source, made.has_custom_signing_secret) == ("custom", True)
+    assert await world.call("webhooks.get", made.id) == made
+    assert made in await world.call("webhooks.list")
+    shown = await world.api("GET", f"/v1/webhooks/{made.id}")
+    assert "very-secret" not in str(shown) and SECRET not in str(shown)
+
+    changed = await world.call(
+        "webhooks.update",
+        made.id,
+        {"name": "ERP", "headers": None, "signing_secret_source": "workspace"},
+    )
+    assert (changed.name, changed.headers) == ("ERP", {})
+    assert (changed.signing_secret_source, changed.has_custom_signing_secret) == (
+        "workspace",
+        False,
+    )
+    assert (changed.events, changed.timeout_ms) == (made.events, 2500)
+    assert [h.name for h in changed.auth_headers] == ["Authorization"]
+    assert await world.call("webhooks.get", made.id) == changed
+
+    assert await world.call("webhooks.delete", made.id) is None
+    assert made.id not in [row.id for row in await world.call("webhooks.list")]
+    for gone in (made.id, "a/b"):
+        await world.call.not_found("webhooks.get", gone)
+        await world.call.not_found("webhooks.update", gone, {"name": "x"})
+        await world.call.not_found("webhooks.delete", gone)
+
+
+async def what_was_sent_is_read_page_by_page(world: World) -> None:
+    endpoint = await world.call("webhooks.create", _hook(name="Deliveries"))
+    now = datetime.now(UTC).replace(microsecond=0)
+    sent = [_delivery(endpoint.id, number, now) for number in range(3)]
+    store = await world.store()
+    try:
+        for delivery in sent:
+            await store.deliveries.put(delivery)
+    finally:
+        await store.close()
+    page = await world.call("webhooks.deliveries.list", endpoint_id=endpoint.id, limit=2)
+    assert [row.id for row in page.data] == [sent[2].id, sent[1].id]
+    assert page.next_cursor is not None
+    assert endpoint.id in [option.id for option in page.endpoint_options]
+    rest = await world.call(
+        "webhooks.deliveries.list", endpoint_id=endpoint.id, cursor=page.next_cursor
+    )
+    assert ([row.id for row in rest.data], rest.next_cursor) == ([sent[0].id], None)
+    newest = page.data[0]
+    assert (newest.event, newest.endpoint_name, newest.attempts) == ("call.report", "Deliveries", 1)
+    assert (newest.status, newest.http_status) == ("failed", 500)
+    only = await world.call(
+        "webhooks.deliveries.list",
+        event="call.report",
+        status="failed",
+        session_id=f"{endpoint.id}-session-1",
+        from_date="2020-01-01T00:00:00+00:00",
+    )
+    assert [row.id for row in only.data] == [sent[1].id]
+    none = await world.call("webhooks.deliveries.list", agent_id="nobody")
+    assert none.data == []
+    whole = await world.call("webhooks.deliveries.get", sent[2].id)
+    assert (whole.id, whole.attempt_count) == (sent[2].id, 1)
+    assert whole.request_payload == {"type": "call.report", "number": 2}
+    assert whole.attempts[0].response_status == 500
+    assert whole.attempts[0].duration_ms == 12.5
+    await world.call.not_found("webhooks.deliveries.get", "a/b")
+    await world.call("webhooks.delete", endpoint.id)
+    kept = await world.call("webhooks.deliveries.get", sent[2].id)
+    assert (kept.endpoint_deleted, kept.can_redeliver) == (True, False)
+
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def _hook(**members: Any) -> Any:
+    made = WebhookEndpointInput(
+        name="CRM", url="https://crm.example.com/hook", events=["call.report", "call.hangup"]
+    )
+    if "auth_headers" in members:
+        members["auth_headers"] = [
+            WebhookEndpointAuthHeaderInput(**header) for header in members["auth_headers"]
+        ]
+    return made.model_copy(update=members)
+
+
+def _delivery(endpoint: str, number: int, now: datetime) -> WebhookDelivery:
+    at = now + timedelta(milliseconds=number)
+    payload = {"type": "call.report", "number": number}
+    attempt = DeliveryAttempt(
+        id=f"{endpoint}-attempt-{number}",
+        number=1,
+        trigger="automatic",
+        request_url="https://crm.example.com/hook",
+        request_body=payload,
+        response_status=500,
+        duration_ms=12.5,
+        created_at=at,
+    )
+    return WebhookDelivery(
+        id=f"{endpoint}-delivery-{number}",
+        organization=DEFAULT_ORGANIZATION,
+        event_id=f"{endpoint}-event-{number}",
+        endpoint=endpoint,
+        endpoint_name="Deliveries",
+        event="call.report",
+        session=f"{endpoint}-session-{number}",
+        status=DeliveryStatus.FAILED,
+        attempt_count=1,
+        http_status=500,
+        payload=payload,
+        attempts=(attempt,),
+        occurred_at=at,
+        expires_at=at + timedelta(days=1),
+        created_at=at,
+    )
