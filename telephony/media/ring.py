@@ -41,8 +41,11 @@ _STRIDE = 704
 SPARE = 256
 ORDERS = 4096
 MOST_OF_A_LANE = 32
-"""Datagrams of one lane that are looked at in a tick, the newest: over half a second of a stream.
-More is a flood, and no lane may keep the others waiting."""
+"""Datagrams of one lane that are looked at in a tick, the newest: over half a second of a stream,
+which may come at once after a stall. More is a flood, and no lane may keep the others waiting."""
+GAIN = 4
+"""Datagrams by which a lane's allowance grows a tick: twice what a stream of 10 ms has. Who floods
+on has no more; each datagram of a lane in a tick costs as much as one of all lanes."""
 _SEND, _CANCEL = np.uint64(1 << 62), np.uint64(1 << 63)
 _ROW = np.uint64(0xFFFFFFFF)
 _GOOD = HAS_BUFFER | HAS_MORE
@@ -71,6 +74,7 @@ class RingSockets:
         self._message[5] = _CONTROL
         self._descriptors = np.full(lanes, -1, np.int32)
         self._generation = np.zeros(lanes, np.int64)
+        self._allowance = np.full(lanes, MOST_OF_A_LANE, np.int64)
         self._idle: list[int] = []
         self._count = self._armed = 0
         self._roster = np.zeros(0, SQE)
@@ -93,8 +97,10 @@ class RingSockets:
             more = row + 1
             self._descriptors = np.concatenate([self._descriptors, np.full(more, -1, np.int32)])
             self._generation = np.concatenate([self._generation, np.zeros(more, np.int64)])
+            self._allowance = np.concatenate([self._allowance, np.zeros(more, np.int64)])
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._descriptors[row] = sock.fileno()
+        self._allowance[row] = MOST_OF_A_LANE
         self._generation[row] = (self._generation[row] + 1) & 0x3FFFFFFF
         self._count += 1
         self._buffers.provide(2 * self._count + SPARE)
@@ -120,6 +126,7 @@ class RingSockets:
             self._arm()
         if not self._count:
             return []
+        np.minimum(self._allowance + GAIN, MOST_OF_A_LANE, out=self._allowance)
         self._ring.work(2 * self._buffers.given)
         results = self._ring.results()
         names = results["user_data"]
@@ -206,8 +213,10 @@ class RingSockets:
         # The upper half of the first word is the length of the control data.
         arrived[heads[:, 0] >> 32 < _CONTROL] = np.nan
         batch = Batch(rows, sizes, matrix, arrived)
-        if rows.size > MOST_OF_A_LANE and np.bincount(rows).max() > MOST_OF_A_LANE:
-            return self._without_floods(batch)
+        counts = np.bincount(rows, minlength=self._allowance.size)
+        if (counts > self._allowance).any():
+            batch = self._without_floods(batch)
+        self._allowance -= np.minimum(counts, self._allowance)
         return batch
 
     def _without_floods(self, batch: Batch) -> Batch:
@@ -215,7 +224,7 @@ class RingSockets:
         ranked = batch.rows[::-1][order]
         rank = np.arange(ranked.size) - np.searchsorted(ranked, ranked)
         kept = np.zeros(ranked.size, np.bool_)
-        kept[ranked.size - 1 - order] = rank < MOST_OF_A_LANE
+        kept[ranked.size - 1 - order] = rank < self._allowance[ranked]
         self.flooded += int((~kept).sum())
         return Batch(batch.rows[kept], batch.sizes[kept], batch.matrix[kept], batch.arrived[kept])
 

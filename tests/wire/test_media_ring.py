@@ -14,7 +14,7 @@ from telephony.base.clock import ManualClock
 from telephony.media import ring as ring_module
 from telephony.media.config import MediaConfig
 from telephony.media.engine import Engine
-from telephony.media.ring import MOST_OF_A_LANE, RingSockets
+from telephony.media.ring import GAIN, MOST_OF_A_LANE, RingSockets
 from telephony.system import SystemClock
 
 LANES = 40
@@ -104,6 +104,21 @@ def test_a_flooded_lane_keeps_the_newest_and_takes_nothing_from_others(rig: Rig)
     assert flood == [b"%d" % n for n in range(200 - MOST_OF_A_LANE, 200)]
     assert [(row, data) for row, data in found if row != 3] == [(2, b"calm"), (4, b"calm")]
     assert rig.ring.flooded == 200 - MOST_OF_A_LANE
+
+
+def test_who_floods_on_has_little_of_each_tick_until_it_is_calm_again(rig: Rig) -> None:
+    for _ in range(4):
+        for number in range(50):
+            rig.pairs[3].far.send(b"%d" % number)
+        rig.pairs[2].far.send(b"calm")
+        found = rig.received()
+    assert found.count((2, b"calm")) == 1
+    assert [data for row, data in found if row == 3] == [b"%d" % n for n in range(50 - GAIN, 50)]
+    for _ in range(MOST_OF_A_LANE // GAIN):
+        assert rig.received() == []
+    for number in range(MOST_OF_A_LANE):
+        rig.pairs[3].far.send(b"%d" % number)
+    assert len(rig.received()) == MOST_OF_A_LANE
 
 
 def test_more_than_there_are_buffers_comes_in_the_next_ticks(rig: Rig) -> None:
