@@ -30,6 +30,13 @@ class NumberDirection(StrEnum):
     BOTH = "both"
 
 
+class NumberSource(StrEnum):
+    """Bought here, or carried by a trunk of the organization's own."""
+
+    MANAGED = "managed"
+    SIP_TRUNK = "sip_trunk"
+
+
 class Scope(StrEnum):
     """What a key may do.
 
@@ -133,7 +140,10 @@ class Phone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneNumber:
-    """A number of ours. ``trunk`` is the trunk's id (``default`` for the first there is)."""
+    """A number of ours. ``trunk`` is the trunk's id (``default`` for the first there is).
+
+    The amounts and ``next_charge_at`` are those of a number that was bought.
+    """
 
     id: str
     organization: str
@@ -146,6 +156,12 @@ class PhoneNumber:
     dialplan: str | None = None
     record: bool = False
     dispatch_template: dict[str, Any] | None = None
+    source: NumberSource = NumberSource.SIP_TRUNK
+    sms_automation: bool = False
+    upfront_micro_usd: int = 0
+    monthly_micro_usd: int = 0
+    next_charge_at: datetime | None = None
+    last_charged_at: datetime | None = None
     from_file: bool = False
     created_at: datetime
     updated_at: datetime

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from telephony.accounts.kyb import Kyb
 from telephony.accounts.model import Key, Organization, Phone, PhoneNumber, Trunk
 from telephony.accounts.webhooks import (
     DeliveryFilter,
@@ -83,6 +84,52 @@ class OrganizationStore(Protocol):
 
     async def put(self, organization: Organization) -> None:
         """Make one, or rename it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """A number that can be bought. ``trunk`` carries it."""
+
+    e164: str
+    trunk: str
+    upfront_micro_usd: int = 0
+    monthly_micro_usd: int = 0
+    features: tuple[str, ...] = ("voice",)
+    state: str | None = None
+    locality: str | None = None
+    rate_center: str | None = None
+
+
+class NumbersProvider(Protocol):
+    """Where numbers can be bought. Raises ``Unavailable`` where it does not answer."""
+
+    async def available(
+        self, area_code: str | None, locality: str | None, limit: int
+    ) -> list[Offered]:
+        """Those of an area code of North America, or of a place, or any."""
+        ...
+
+    async def holds(self, e164: str) -> bool:
+        """Whether a number is this provider's, bought or not."""
+        ...
+
+    async def buy(self, e164: str) -> Offered:
+        """Raises NotFound where nobody offers it, Conflict where it is gone."""
+        ...
+
+    async def release(self, e164: str) -> None: ...
+
+
+class KybStore(Protocol):
+    """Business verifications: at most one an organization."""
+
+    async def get(self, organization: str) -> Kyb | None: ...
+
+    async def put(self, kyb: Kyb) -> None: ...
+
+    async def find(self) -> list[Kyb]:
+        """Of all organizations, the last that changed first."""
         ...
 
 

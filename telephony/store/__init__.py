@@ -31,6 +31,7 @@ from telephony.store.directory import (
 )
 from telephony.store.idempotency import Idempotency
 from telephony.store.keys import Keys
+from telephony.store.kyb import KybSubmissions
 from telephony.store.ledger import Ledger
 from telephony.store.organizations import Organizations
 from telephony.store.secrets import Cipher
@@ -57,6 +58,7 @@ class Store:
     callbacks: Callbacks
     keys: Keys
     organizations: Organizations
+    kyb: KybSubmissions
     webhooks: Webhooks
     deliveries: Deliveries
     idempotency: Idempotency
@@ -81,6 +83,7 @@ class Store:
             callbacks=Callbacks(database),
             keys=Keys(database),
             organizations=Organizations(database),
+            kyb=KybSubmissions(database),
             webhooks=Webhooks(database, cipher),
             deliveries=Deliveries(database),
             idempotency=Idempotency(database),

@@ -9,13 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from telephony.accounts.model import NumberDirection, Phone, PhoneNumber, Transport, Trunk
+from telephony.accounts.model import (
+    NumberDirection,
+    NumberSource,
+    Phone,
+    PhoneNumber,
+    Transport,
+    Trunk,
+)
 from telephony.base.errors import BadInput
 from telephony.store.database import Database
 from telephony.store.secrets import Cipher
@@ -62,7 +70,7 @@ class Noun(Generic[Item]):
         for name, value in row.items():
             if isinstance(value, tuple):
                 row[name] = list(value)
-            elif isinstance(value, (Transport, NumberDirection)):
+            elif isinstance(value, StrEnum):
                 row[name] = value.value
         if self._sealed:
             row["password"] = cipher.seal(row["password"])
@@ -81,6 +89,7 @@ class Noun(Generic[Item]):
             members["transport"] = Transport(members["transport"])
         if "direction" in members:
             members["direction"] = NumberDirection(members["direction"])
+            members["source"] = NumberSource(members["source"])
         return self._make(**members)
 
     def natural_key(self, item: Item) -> tuple[str, ...]:

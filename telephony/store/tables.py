@@ -294,6 +294,12 @@ phone_numbers = sa.Table(
     sa.Column("dispatch_template", JSON),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("source", sa.String(16), nullable=False, server_default="sip_trunk"),
+    sa.Column("sms_automation", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("upfront_micro_usd", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("monthly_micro_usd", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("next_charge_at", Moment),
+    sa.Column("last_charged_at", Moment),
     sa.UniqueConstraint("e164"),
     sa.Index(None, "organization"),
 )
@@ -318,6 +324,29 @@ ledger_entries = sa.Table(
     sa.Index(
         "ix_ledger_entries_credits", "organization", "account", "created_at", "posting", "amount"
     ),
+)
+
+kyb_submissions = sa.Table(
+    "kyb_submissions",
+    metadata,
+    sa.Column("organization", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(64), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("form", JSON, nullable=False),
+    sa.Column("attestation_version", Text),
+    sa.Column("attestation_text", Text),
+    sa.Column("terms_version", Text),
+    sa.Column("attested_at", Moment),
+    sa.Column("access", sa.Boolean, nullable=False),
+    sa.Column("hold_at", Moment),
+    sa.Column("hold_reason", sa.String(16)),
+    sa.Column("submitted_by", sa.String(64)),
+    sa.Column("submitted_at", Moment),
+    sa.Column("reviewer", Text),
+    sa.Column("reviewed_at", Moment),
+    sa.Column("rejection_reason", Text),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
 )
 
 # A deleted endpoint stays as a name for its deliveries.

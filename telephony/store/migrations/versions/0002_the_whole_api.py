@@ -25,9 +25,11 @@ def upgrade() -> None:
     _turns_up()
     _ledger_up()
     _webhooks_up()
+    _numbers_up()
 
 
 def downgrade() -> None:
+    _numbers_down()
     for table in ("attempts", "deliveries", "secrets", "endpoints"):
         op.drop_table(f"webhook_{table}")
     op.drop_table("ledger_entries")
@@ -195,3 +197,48 @@ def _webhooks_up() -> None:
     op.create_index(
         "ix_webhook_attempts_delivery_number", "webhook_attempts", ["delivery", "number"]
     )
+
+
+def _numbers_up() -> None:
+    with op.batch_alter_table("phone_numbers") as numbers:
+        numbers.add_column(
+            sa.Column("source", sa.String(length=16), nullable=False, server_default="sip_trunk")
+        )
+        numbers.add_column(
+            sa.Column("sms_automation", sa.Boolean(), nullable=False, server_default=sa.false())
+        )
+        for name in ("upfront_micro_usd", "monthly_micro_usd"):
+            numbers.add_column(sa.Column(name, sa.BigInteger(), nullable=False, server_default="0"))
+        for name in ("next_charge_at", "last_charged_at"):
+            numbers.add_column(sa.Column(name, MOMENT, nullable=True))
+    op.create_table(
+        "kyb_submissions",
+        sa.Column("organization", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("form", JSON, nullable=False),
+        sa.Column("attestation_version", sa.Text(), nullable=True),
+        sa.Column("attestation_text", sa.Text(), nullable=True),
+        sa.Column("terms_version", sa.Text(), nullable=True),
+        sa.Column("attested_at", MOMENT, nullable=True),
+        sa.Column("access", sa.Boolean(), nullable=False),
+        sa.Column("hold_at", MOMENT, nullable=True),
+        sa.Column("hold_reason", sa.String(length=16), nullable=True),
+        sa.Column("submitted_by", sa.String(length=64), nullable=True),
+        sa.Column("submitted_at", MOMENT, nullable=True),
+        sa.Column("reviewer", sa.Text(), nullable=True),
+        sa.Column("reviewed_at", MOMENT, nullable=True),
+        sa.Column("rejection_reason", sa.Text(), nullable=True),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("updated_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("organization", name="pk_kyb_submissions"),
+    )
+
+
+def _numbers_down() -> None:
+    op.drop_table("kyb_submissions")
+    with op.batch_alter_table("phone_numbers") as numbers:
+        for name in ("source", "sms_automation", "upfront_micro_usd", "monthly_micro_usd"):
+            numbers.drop_column(name)
+        for name in ("next_charge_at", "last_charged_at"):
+            numbers.drop_column(name)
