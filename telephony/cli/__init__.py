@@ -29,6 +29,7 @@ from telephony.cli import (
     phones,
     serve,
     trunks,
+    webhooks,
 )
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(numbers.app, name="numbers")
 app.add_typer(trunks.app, name="trunks")
 app.add_typer(phones.app, name="phones")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(keys.app, name="keys")
 app.add_typer(organizations.app, name="organizations")
 app.add_typer(credits.app, name="credits")

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from telephony.accounts.model import DEFAULT_ORGANIZATION
+from telephony.accounts.webhooks import DeliveryAttempt, DeliveryStatus, WebhookDelivery
 from telephony.base.errors import TelephonyError
 from telephony.calls.orders import EndResult
 from telephony.cli import app
@@ -112,3 +114,39 @@ async def test_trunks_phones_numbers_and_callbacks(api: Any, terminal: Terminal)
     await terminal.run("phones", "remove", phone["id"])
     await terminal.run("trunks", "remove", trunk["id"])
     assert await terminal.json("trunks", "list") == []
+
+
+async def test_webhooks(api: Any, terminal: Terminal) -> None:
+    made = await terminal.json(
+        "webhooks", "add", "CRM", "https://crm.example/hook", "--event", "call.report",
+        "--event", "call.hangup", "--tag", "team=sales", "--agent", "agent_1",
+    )  # fmt: skip
+    assert (made["events"], made["filterTags"]) == (
+        ["call.report", "call.hangup"],
+        {"team": "sales"},
+    )
+    assert (made["allAgents"], made["agentIds"]) == (False, ["agent_1"])
+    assert made["signingSecret"].startswith("whsec_")
+    assert "crm.example" in await terminal.run("webhooks", "list")
+    assert "whsec_" not in await terminal.run("webhooks", "show", made["id"])
+
+    now = api.clock.now()
+    attempt = DeliveryAttempt(
+        id="a1", number=1, trigger="automatic", request_url=made["url"], response_status=503,
+        duration_ms=7, error="unavailable", created_at=now,
+    )  # fmt: skip
+    await api.store.deliveries.put(
+        WebhookDelivery(
+            id="wd1", organization=DEFAULT_ORGANIZATION, event_id="e1", endpoint=made["id"],
+            event="call.report", status=DeliveryStatus.FAILED, attempt_count=1,
+            attempts=(attempt,), occurred_at=now, expires_at=now, created_at=now,
+        )
+    )  # fmt: skip
+    listed = await terminal.run("webhooks", "deliveries", "--status", "failed")
+    assert listed.startswith("wd1\t") and "CRM" in listed
+    assert await terminal.run("webhooks", "deliveries", "--status", "succeeded") == ""
+    assert "unavailable" in await terminal.run("webhooks", "delivery", "wd1")
+    assert (await terminal.json("webhooks", "delivery", "wd1"))["attemptCount"] == 1
+    gone = await terminal.json("webhooks", "remove", made["id"])
+    assert gone == {"id": made["id"], "deleted": True}
+    assert await terminal.run("webhooks", "list") == ""
