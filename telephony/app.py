@@ -17,6 +17,7 @@ from aiohttp import web
 
 from telephony.accounts.keys import digest_key, hint, is_live, make_pepper, make_secret
 from telephony.accounts.model import DEFAULT_ORGANIZATION, Key
+from telephony.accounts.pool import Pool
 from telephony.api.deps import Deps
 from telephony.api.feeds import Feeds
 from telephony.api.server import Runner, build
@@ -29,6 +30,7 @@ from telephony.carriers.trunk.config import TrunkConfig
 from telephony.ivr.load import load_all
 from telephony.ivr.model import Dialplan
 from telephony.ledger.credits import Prepaid
+from telephony.ledger.numbers import Shop
 from telephony.media.config import MediaConfig, descriptors_needed
 from telephony.media.contract import MediaEngine
 from telephony.media.engine import Engine
@@ -167,6 +169,15 @@ class App:
         self.scheduler = Scheduler(
             self.store.callbacks, self.switchboard.dial_callback, self.clock, self.ids
         )
+        self.shop = Shop(
+            provider=Pool(settings.offers(), self.store.directory),
+            numbers=self.store.numbers,
+            directory=self.store.directory,
+            kyb=self.store.kyb,
+            ledger=self.store.ledger,
+            policy=settings.kyb.policy(),
+            prepaid=settings.prepaid,
+        )
         # The doors last: first SIP, then promised calls, then the API, whose readiness says all.
         with _named("sip_port", f"{settings.sip_host}:{settings.sip_port}"):
             await self.carrier.start(self.switchboard.take)
@@ -210,6 +221,8 @@ class App:
             numbers=self.store.numbers,
             trunks=self.store.trunks,
             phones=self.store.phones,
+            shop=self.shop,
+            kyb=self.store.kyb,
             webhooks=self.store.webhooks,
             deliveries=self.store.deliveries,
             directory=self.store.directory,
@@ -284,11 +297,13 @@ class App:
                     return
 
     async def _keep_house(self) -> None:
-        """Once an hour: answers of idempotent requests after a day, recordings after their days."""
+        """Once an hour: answers of idempotent requests after a day, what numbers cost by the
+        month, recordings after their days."""
         while True:
             now = self.clock.now()
             try:
                 await self.store.idempotency.purge(now - timedelta(hours=24))
+                await self.shop.charge_all(now)
                 if self.settings.recording_days is not None:
                     before = now - timedelta(days=self.settings.recording_days)
                     await self._expire_recordings(before)

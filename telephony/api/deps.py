@@ -14,6 +14,7 @@ from telephony.accounts.ports import (
     Directory,
     IdempotencyStore,
     KeyStore,
+    KybStore,
     OrganizationStore,
     Repository,
     WebhookStore,
@@ -32,6 +33,7 @@ from telephony.calls.ports import (
     TurnStore,
 )
 from telephony.calls.record import CallReport
+from telephony.ledger.numbers import Shop
 
 Network = IPv4Network | IPv6Network
 
@@ -108,6 +110,8 @@ class Deps:
     numbers: Repository[PhoneNumber]
     trunks: Repository[Trunk]
     phones: Repository[Phone]
+    shop: Shop
+    kyb: KybStore
     webhooks: WebhookStore
     deliveries: DeliveryStore
     directory: Directory

@@ -17,11 +17,6 @@ POST /v1/calls/{id}/transfers/warm
 POST /v1/calls/{id}/transfers/{transfer}/complete
 POST /v1/calls/{id}/transfers/{transfer}/cancel
 POST /v1/callbacks/{id}/dispatch
-POST /v1/phone-numbers
-GET /v1/phone-numbers/available
-GET /v1/phone-numbers/kyb
-PUT /v1/phone-numbers/kyb/draft
-POST /v1/phone-numbers/kyb/submit
 GET /v1/agents
 POST /v1/agents
 GET /v1/agents/{id}

@@ -1,4 +1,4 @@
-"""Phone numbers: import, list, get, patch, delete."""
+"""Phone numbers: buy, import, list, get, patch, delete."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from telephony.accounts.model import NumberDirection, PhoneNumber
+from telephony.accounts.model import NumberDirection, NumberSource, PhoneNumber
 from telephony.accounts.routing import find_trunk, setup_status
 from telephony.api.body import read_object
 from telephony.api.checks import known_agent, known_dialplan, known_trunk
 from telephony.api.routes import Ask, Route
-from telephony.api.wire.base import parse, render, render_all
-from telephony.api.wire.numbers import NumberImport, NumberPatch, NumberRow, Released
+from telephony.api.wire.base import parse, parse_query, render, render_all
+from telephony.api.wire.numbers import (
+    AvailableQuery,
+    AvailableRow,
+    NumberBuy,
+    NumberImport,
+    NumberPatch,
+    NumberRow,
+    Released,
+)
 from telephony.base.errors import NotFound
 
 
@@ -21,9 +29,11 @@ def _row(ask: Ask, number: PhoneNumber) -> NumberRow:
     trunks = deps.directory.trunks(number.organization)
     setup = setup_status(number, trunks, deps.dialplans, deps.default_dialplan)
     trunk = find_trunk(trunks, number.trunk) if number.trunk else None
-    # A trunk that registers is told where we are; any other must be told by hand.
+    # A trunk that registers is told where we are; any other must be told by hand, and who runs
+    # the pool has done so for its numbers.
     forward = (
-        number.direction is not NumberDirection.OUTBOUND
+        number.source is NumberSource.SIP_TRUNK
+        and number.direction is not NumberDirection.OUTBOUND
         and trunk is not None
         and not trunk.register
     )
@@ -43,6 +53,29 @@ async def every(ask: Ask) -> web.StreamResponse:
     return render_all([_row(ask, number) for number in numbers])
 
 
+async def available(ask: Ask) -> web.StreamResponse:
+    """GET /v1/phone-numbers/available."""
+    query = parse_query(AvailableQuery, ask.request)
+    found = await ask.deps.shop.provider.available(query.area_code, query.locality, query.limit)
+    return render_all([AvailableRow.of(offer) for offer in found])
+
+
+async def buy(ask: Ask) -> web.StreamResponse:
+    """POST /v1/phone-numbers."""
+    deps, now = ask.deps, ask.deps.clock.now()
+    body = parse(NumberBuy, await read_object(ask.request))
+    known_agent(body.agent_id)
+    known_dialplan(deps, body.dialplan)
+    item = deps.ids.make("num")
+    number = await deps.shop.buy(
+        ask.organization,
+        body.e164,
+        lambda offer: body.row(item, ask.organization, offer, now),
+        now,
+    )
+    return render(_row(ask, number))
+
+
 async def add(ask: Ask) -> web.StreamResponse:
     """POST /v1/phone-numbers/import."""
     deps = ask.deps
@@ -52,7 +85,7 @@ async def add(ask: Ask) -> web.StreamResponse:
     known_dialplan(deps, body.dialplan)
     number = body.row(deps.ids.make("num"), ask.organization, deps.clock.now())
     number = replace(number, trunk=trunk)
-    await deps.numbers.add(number)
+    await deps.shop.add(number)
     return render(_row(ask, number))
 
 
@@ -74,7 +107,7 @@ async def patch(ask: Ask) -> web.StreamResponse:
 
 async def remove(ask: Ask) -> web.StreamResponse:
     """DELETE /v1/phone-numbers/{id}: a JSON object is mandatory."""
-    if not await ask.deps.numbers.remove(ask.organization, ask.params["id"]):
+    if not await ask.deps.shop.release(ask.organization, ask.params["id"]):
         raise NotFound("not found")
     return render(Released())
 
@@ -82,6 +115,22 @@ async def remove(ask: Ask) -> web.StreamResponse:
 def routes() -> list[Route]:
     return [
         Route("GET", "/v1/phone-numbers", every, reply=NumberRow, many=True),
+        Route(
+            "POST",
+            "/v1/phone-numbers",
+            buy,
+            body=NumberBuy,
+            reply=NumberRow,
+            problems=(402, 404, 409),
+        ),
+        Route(
+            "GET",
+            "/v1/phone-numbers/available",
+            available,
+            query=AvailableQuery,
+            reply=AvailableRow,
+            many=True,
+        ),
         Route(
             "POST",
             "/v1/phone-numbers/import",

@@ -95,6 +95,13 @@ def read_usd(value: Any) -> Any:
     return Decimal(value)
 
 
+def read_price(value: Any) -> Any:
+    """USD as whole micro-USD: in quotes, so that what was written is what is meant."""
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", str(value), re.ASCII):
+        raise ValueError('must be USD in quotes, such as "1.50"')
+    return int(Decimal(str(value)) * 1_000_000)
+
+
 def check_host(value: str) -> str:
     """A name or an address, without brackets."""
     text = value.strip().strip("[]")
@@ -128,6 +135,7 @@ def check_database(value: str) -> str:
 
 
 Usd = Annotated[Decimal, BeforeValidator(read_usd)]
+Price = Annotated[int, BeforeValidator(read_price)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Host = Annotated[str, AfterValidator(check_host)]
 Name = Annotated[str, Field(min_length=1)]

@@ -19,7 +19,15 @@ from telephony.base.errors import ConfigError
 from telephony.base.number import is_e164
 from telephony.settings.model import PREFIX, Settings
 from telephony.settings.show import show
-from telephony.settings.tables import NumberTable, PhoneTable, RatesTable, Table, TrunkTable
+from telephony.settings.tables import (
+    KybTable,
+    NumberTable,
+    PhoneTable,
+    PoolTable,
+    RatesTable,
+    Table,
+    TrunkTable,
+)
 
 FILE = "telephony.toml"
 
@@ -48,6 +56,8 @@ _SHAPES: dict[str, type[Table]] = {
     "trunks": TrunkTable,
     "phones": PhoneTable,
     "numbers": NumberTable,
+    "numbers_pool": PoolTable,
+    "kyb": KybTable,
     "rates": RatesTable,
 }
 
@@ -167,20 +177,14 @@ def _consistent(settings: Settings, sources: Mapping[str, str]) -> None:
     names = [table.name for table in settings.trunks]
     _unique("trunks", names, sources)
     _unique("phones", [table.user for table in settings.phones], sources)
-    where = sources.get("numbers", "default")
     known = {*names, *(f"trunk_{name}" for name in names), DEFAULT_TRUNK}
-    for number, table in settings.numbers.items():
-        if not is_e164(number):
+    _numbers("numbers", {n: t.trunk for n, t in settings.numbers.items()}, known, sources)
+    _numbers("numbers_pool", {n: t.trunk for n, t in settings.numbers_pool.items()}, known, sources)
+    for number in settings.numbers_pool:
+        if number in settings.numbers:
+            where = sources.get("numbers_pool", "default")
             raise ConfigError(
-                f"numbers ({where}): {number!r} is no E.164 number, such as +12025550123",
-                field="numbers",
-            )
-        if table.trunk not in known:
-            near = difflib.get_close_matches(table.trunk, sorted(known), n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(
-                f"numbers.{number}.trunk ({where}): there is no trunk {table.trunk!r}{hint}",
-                field="numbers",
+                f"numbers_pool ({where}): {number} is in [numbers] too", field="numbers_pool"
             )
     for trunk in settings.rates.trunks if settings.rates is not None else ():
         # Whether a trunk that the API made is there is seen when a call goes over it.
@@ -198,6 +202,25 @@ def _consistent(settings: Settings, sources: Mapping[str, str]) -> None:
     if any(livekit.values()) and not all(livekit.values()):
         missing = ", ".join(PREFIX + name.upper() for name, there in livekit.items() if not there)
         raise ConfigError(f"LiveKit needs all three of its settings; missing: {missing}")
+
+
+def _numbers(
+    what: str, trunks: Mapping[str, str], known: set[str], sources: Mapping[str, str]
+) -> None:
+    """Numbers are numbers, and their trunks are there."""
+    where = sources.get(what, "default")
+    for number, trunk in trunks.items():
+        if not is_e164(number):
+            raise ConfigError(
+                f"{what} ({where}): {number!r} is no E.164 number, such as +12025550123",
+                field=what,
+            )
+        if trunk not in known:
+            near = difflib.get_close_matches(trunk, sorted(known), n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(
+                f"{what}.{number}.trunk ({where}): there is no trunk {trunk!r}{hint}", field=what
+            )
 
 
 def _unique(what: str, names: list[str], sources: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from telephony.accounts.model import Phone, PhoneNumber, Trunk
+from telephony.accounts.ports import Offered
 from telephony.reports.cost import Rates
 from telephony.settings.kinds import (
     Codecs,
@@ -33,7 +34,14 @@ from telephony.settings.kinds import (
     read_ports,
     read_timeout,
 )
-from telephony.settings.tables import NumberTable, PhoneTable, RatesTable, TrunkTable
+from telephony.settings.tables import (
+    KybTable,
+    NumberTable,
+    PhoneTable,
+    PoolTable,
+    RatesTable,
+    TrunkTable,
+)
 
 PREFIX = "TELEPHONY_"
 
@@ -86,6 +94,8 @@ class Settings(BaseSettings):
     trunks: list[TrunkTable] = []
     phones: list[PhoneTable] = []
     numbers: dict[str, NumberTable] = {}
+    numbers_pool: dict[str, PoolTable] = {}
+    kyb: KybTable = KybTable()
     rates: RatesTable | None = None
 
     @field_validator("log_level", mode="before")
@@ -152,6 +162,14 @@ class Settings(BaseSettings):
         return tuple(
             table.row(e164, ids.get(table.trunk, table.trunk), now)
             for e164, table in self.numbers.items()
+        )
+
+    def offers(self) -> tuple[Offered, ...]:
+        """The numbers that can be bought, their trunks by id."""
+        ids = self._trunk_ids
+        return tuple(
+            table.offer(e164, ids.get(table.trunk, table.trunk))
+            for e164, table in self.numbers_pool.items()
         )
 
     @property

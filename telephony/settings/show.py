@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.engine import make_url
 
 from telephony.settings.kinds import MediaTimeout, PortRange
-from telephony.settings.tables import RatesTable
+from telephony.settings.tables import KybTable, RatesTable
 
 MASK = "********"
 SECRETS = frozenset({"api_key", "secret_key", "livekit_api_secret"})
@@ -33,6 +33,10 @@ def show(name: str, value: Any) -> str:
         return ", ".join(p.user for p in value) or "-"
     if name == "numbers":
         return ", ".join(f"{n} → {t.dialplan or '-'}" for n, t in value.items()) or "-"
+    if name == "numbers_pool":
+        return f"{len(value)} numbers" if value else "-"
+    if isinstance(value, KybTable):
+        return value.review
     if isinstance(value, RatesTable):
         return value.shown()
     if isinstance(value, tuple):

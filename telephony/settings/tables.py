@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from telephony.accounts import checks
+from telephony.accounts.kyb import KybPolicy
 from telephony.accounts.model import (
     DEFAULT_ORGANIZATION,
     DEFAULT_TRUNK,
@@ -20,9 +21,10 @@ from telephony.accounts.model import (
     Transport,
     Trunk,
 )
+from telephony.accounts.ports import Offered
 from telephony.base.number import is_e164
 from telephony.reports.cost import Rate, Rates
-from telephony.settings.kinds import Name, Usd
+from telephony.settings.kinds import Name, Price, Usd, check_url
 
 
 class Table(BaseModel):
@@ -128,6 +130,47 @@ class NumberTable(Table):
             from_file=True,
             created_at=now,
             updated_at=now,
+        )
+
+
+class PoolTable(Table):
+    """What one line of ``[numbers_pool]`` says of a number that can be bought: USD in quotes."""
+
+    trunk: Name = DEFAULT_TRUNK
+    upfront: Price = 0
+    monthly: Price = 0
+    state: Name | None = None
+    locality: Name | None = None
+    rate_center: Name | None = None
+
+    def offer(self, e164: str, trunk: str) -> Offered:
+        return Offered(
+            e164=e164,
+            trunk=trunk,
+            upfront_micro_usd=self.upfront,
+            monthly_micro_usd=self.monthly,
+            state=self.state,
+            locality=self.locality,
+            rate_center=self.rate_center,
+        )
+
+
+class KybTable(Table):
+    """``[kyb]``: who looks at business verifications, and what they attest."""
+
+    review: Literal["self_hosted", "manual"] = "self_hosted"
+    version: Name = KybPolicy().version
+    text: Name = KybPolicy().text
+    terms_version: Name = KybPolicy().terms_version
+    terms_url: Annotated[str, check_url("http", "https")] | None = None
+
+    def policy(self) -> KybPolicy:
+        return KybPolicy(
+            manual=self.review == "manual",
+            version=self.version,
+            text=self.text,
+            terms_version=self.terms_version,
+            terms_url=self.terms_url,
         )
 
 

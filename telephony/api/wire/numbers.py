@@ -8,10 +8,18 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from telephony.accounts.model import DEFAULT_TRUNK, NumberDirection, PhoneNumber
+from telephony.accounts.model import (
+    DEFAULT_TRUNK,
+    NumberDirection,
+    NumberSource,
+    PhoneNumber,
+)
+from telephony.accounts.pool import friendly
+from telephony.accounts.ports import Offered
 from telephony.accounts.routing import SetupStatus
-from telephony.api.wire.base import E164, Body, Camel
+from telephony.api.wire.base import E164, Body, Camel, Query, stamp
 from telephony.base.clock import iso
+from telephony.ledger.credits import MICRO
 
 NEVER_CHARGED = "9999-12-31T23:59:59.000Z"
 """``nextChargeAt`` must be a time even where nothing is ever charged."""
@@ -69,6 +77,72 @@ class NumberImport(Body):
         )
 
 
+class NumberBuy(Body):
+    """``dialplan`` and ``record`` are our own additions."""
+
+    e164: E164
+    direction: Direction | None = None
+    dispatch_metadata_template: dict[str, Any] | None = None
+    label: Label | None = None
+    agent_id: Name | None = None
+    dialplan: Name | None = None
+    record: bool | None = None
+
+    def row(self, item: str, organization: str, offer: Offered, now: datetime) -> PhoneNumber:
+        return PhoneNumber(
+            id=item,
+            organization=organization,
+            e164=self.e164,
+            direction=self.direction or NumberDirection.OUTBOUND,
+            trunk=offer.trunk,
+            label=self.label,
+            agent=self.agent_id,
+            dialplan=self.dialplan,
+            record=bool(self.record),
+            dispatch_template=self.dispatch_metadata_template,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+class AvailableQuery(Query):
+    """``areaCode``: of North America."""
+
+    area_code: Annotated[str, Field(pattern=r"^[0-9]{3}$")] | None = Field(None, alias="areaCode")
+    locality: Annotated[str, Field(max_length=120)] | None = None
+    limit: Annotated[int, Field(ge=1, le=50)] = 10
+
+
+class Region(Camel):
+    state: str | None
+    locality: str | None
+    rate_center: str | None
+
+
+class AvailableRow(Camel):
+    """A number that can be bought, and what that costs in USD."""
+
+    e164: str
+    friendly_name: str
+    monthly_cost_usd: float
+    upfront_cost_usd: float
+    features: list[str]
+    region: Region
+
+    @classmethod
+    def of(cls, offer: Offered) -> AvailableRow:
+        return cls(
+            e164=offer.e164,
+            friendly_name=friendly(offer.e164),
+            monthly_cost_usd=offer.monthly_micro_usd / MICRO,
+            upfront_cost_usd=offer.upfront_micro_usd / MICRO,
+            features=list(offer.features),
+            region=Region(
+                state=offer.state, locality=offer.locality, rate_center=offer.rate_center
+            ),
+        )
+
+
 class NumberPatch(Body):
     """An explicit null clears what can be cleared; what is absent stays."""
 
@@ -76,6 +150,7 @@ class NumberPatch(Body):
     dispatch_metadata_template: dict[str, Any] | None = None
     label: Label | None = None
     agent_id: Name | None = None
+    sms_automation_enabled: bool | None = None
     dialplan: Name | None = None
     record: bool | None = None
 
@@ -96,6 +171,11 @@ class NumberPatch(Body):
             updated_at=now,
             direction=self.direction or number.direction,
             record=number.record if self.record is None else self.record,
+            sms_automation=(
+                number.sms_automation
+                if self.sms_automation_enabled is None
+                else self.sms_automation_enabled
+            ),
             **cleared,
         )
 
@@ -123,7 +203,7 @@ class NumberRow(Camel):
     id: str
     organization_id: str
     e164: str
-    source: str = "sip_trunk"
+    source: str
     provider_resource_id: str | None = None
     telnyx_phone_number_id: str | None = None
     sip_trunk_id: str | None = None
@@ -140,11 +220,11 @@ class NumberRow(Camel):
     sms_messaging_profile_status: str = "pending"
     sms_messaging_profile_updated_at: str | None = None
     sms_messaging_profile_error: str | None = None
-    sms_automation_enabled: bool = False
+    sms_automation_enabled: bool
     agent_id: str | None
     setup_status: Setup
-    next_charge_at: str = NEVER_CHARGED
-    last_charged_at: str | None = None
+    next_charge_at: str
+    last_charged_at: str | None
     suspended_at: str | None = None
     billing_suspended_at: str | None = None
     compliance_suspended_at: str | None = None
@@ -159,17 +239,22 @@ class NumberRow(Camel):
     @classmethod
     def of(cls, number: PhoneNumber, setup: SetupStatus, forward_to: str | None) -> NumberRow:
         """``forward_to``: the SIP URI that the carrier must send calls to, or None."""
+        bought = number.source is NumberSource.MANAGED
         return cls.model_validate(
             {
                 "id": number.id,
                 "organizationId": number.organization,
                 "e164": number.e164,
-                "sipConnectionInstallationId": number.trunk,
+                "source": number.source.value,
+                "sipConnectionInstallationId": None if bought else number.trunk,
                 "sipProviderName": number.provider_name,
                 "direction": number.direction.value,
                 "dispatchMetadataTemplate": number.dispatch_template,
                 "label": number.label,
+                "smsAutomationEnabled": number.sms_automation,
                 "agentId": number.agent,
+                "nextChargeAt": stamp(number.next_charge_at) or NEVER_CHARGED,
+                "lastChargedAt": stamp(number.last_charged_at),
                 "setupStatus": {
                     "status": setup.status,
                     "inboundReady": setup.inbound_ready,

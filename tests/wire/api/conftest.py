@@ -18,7 +18,10 @@ from aiohttp import web
 from yarl import URL
 
 from telephony.accounts.keys import digest_key, make_pepper
+from telephony.accounts.kyb import KybPolicy
 from telephony.accounts.model import DEFAULT_ORGANIZATION, Key, Trunk
+from telephony.accounts.pool import Pool
+from telephony.accounts.ports import Offered
 from telephony.api.deps import Before, BeforeRoom, Deps
 from telephony.api.feeds import Feeds
 from telephony.api.server import Runner, build
@@ -31,6 +34,7 @@ from telephony.calls.outcome import EndedBy, Outcome, Status
 from telephony.calls.ports import Append
 from telephony.calls.public import publish
 from telephony.calls.state import Direction
+from telephony.ledger.numbers import Shop
 from telephony.reports.cost import Rates
 from telephony.reports.fold import fold
 from telephony.store import FileRows
@@ -42,6 +46,7 @@ KEY = "sk_live_" + "a" * 32
 TEST_KEY = "sk_test_" + "b" * 32
 FOREIGN_KEY = "sk_live_" + "c" * 32
 FOREIGN = "org_other"
+SELF_HOSTED = KybPolicy()
 
 
 class FakeSwitchboard:
@@ -116,6 +121,7 @@ class Service:
     nudges: list[int]
     session: aiohttp.ClientSession
     port: int
+    shop: Shop
     key: str = KEY
     extra: dict[str, Any] = field(default_factory=dict)
     rates: Rates | None = None
@@ -271,13 +277,28 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """Start services; each is stopped at the end of the test."""
     stack: list[Callable[[], Any]] = []
 
-    async def begin(files: FileRows | None = None, **changes: Any) -> Service:
+    async def begin(
+        files: FileRows | None = None,
+        pool: tuple[Offered, ...] = (),
+        policy: KybPolicy = SELF_HOSTED,
+        prepaid: bool = False,
+        **changes: Any,
+    ) -> Service:
         clock = ManualClock()
         store = MemoryStore(files or FileRows())
         board = FakeSwitchboard()
         ids = Ids(random.Random(7), clock)
         problems: list[str] = []
         nudges: list[int] = []
+        shop = Shop(
+            provider=Pool(pool, store.directory),
+            numbers=store.numbers,
+            directory=store.directory,
+            kyb=store.kyb,
+            ledger=store.ledger,
+            policy=policy,
+            prepaid=prepaid,
+        )
         deps = Deps(
             dialler=board,
             calls=store.calls,
@@ -290,6 +311,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             numbers=store.numbers,
             trunks=store.trunks,
             phones=store.phones,
+            shop=shop,
+            kyb=store.kyb,
             webhooks=store.webhooks,
             deliveries=store.deliveries,
             directory=store.directory,
@@ -317,7 +340,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         stack.append(session.close)
         return Service(
             store, board, clock, ids, tmp_path / "recordings", problems, nudges, session,
-            int(runner.addresses[0][1]),
+            int(runner.addresses[0][1]), shop,
         )  # fmt: skip
 
     yield begin

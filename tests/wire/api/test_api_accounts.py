@@ -221,7 +221,9 @@ async def test_a_patch_writes_what_is_there_and_null_clears(api: Any) -> None:
     assert row["dispatchMetadataTemplate"] is None
     assert (await api.ask("PATCH", path, {"agentId": "agent_x"})).status == 404
     row = (await api.ask("PATCH", path, {"smsAutomationEnabled": True})).body
-    assert row["smsAutomationEnabled"] is False
+    assert row["smsAutomationEnabled"] is True
+    row = (await api.ask("PATCH", path, {"smsAutomationEnabled": None, "label": "x"})).body
+    assert (row["smsAutomationEnabled"], row["label"]) == (True, "x")
 
 
 async def test_a_released_number_is_gone(api: Any) -> None:
