@@ -28,6 +28,15 @@ caller_ids = ["+12025550100"]
 outbound = "0.01"
 increment = 60
 
+[numbers_pool."+17755550150"]
+upfront = "1"
+monthly = "2.50"
+state = "NV"
+locality = "Reno"
+
+[numbers_pool]
+"+17755550151" = {{ trunk = "main" }}
+
 [numbers]
 "+12025550100" = {{ dialplan = "official", trunk = "main" }}
 """
@@ -59,6 +68,12 @@ TABLE: dict[Case, str] = {
         "phone_numbers.update phone_numbers.delete agents.attach_phone_number "
         "agents.detach_phone_number"
     ),
+    setup.a_business_is_verified: (
+        "phone_numbers.get_kyb phone_numbers.save_kyb_draft phone_numbers.submit_kyb"
+    ),
+    setup.a_number_is_bought_and_given_back: (
+        "phone_numbers.search_available phone_numbers.create phone_numbers.delete"
+    ),
     setup.a_webhook_is_written_read_and_taken_away: (
         "webhooks.create webhooks.get webhooks.list webhooks.update webhooks.delete"
     ),
@@ -72,30 +87,6 @@ _ONCE = {"idempotency_key": "once"}
 _AGENT = {"name": "a", "system_prompt": "p", "intent": _INTENT}
 _TOOL = {"name": "t", "description": "d", "parameters": {}, "source": {"kind": "inline"}}
 _DOCUMENT = {"filename": "a.txt", "content_type": "text/plain"}
-_DRAFT = {
-    "business_profile": {
-        "legal_name": "Acme Inc.",
-        "display_name": "Acme",
-        "entity_type": "corporation",
-        "country": "US",
-        "website": "https://example.com",
-        "address": {
-            "street": "1 Main St",
-            "city": "Reno",
-            "state": "NV",
-            "postal_code": "89501",
-            "country": "US",
-        },
-        "use_case": "Support",
-        "expected_usage": "100 calls a day",
-    },
-    "authorized_representative": {"name": "Ada", "title": "CEO", "email": "ada@example.com"},
-}
-_SUBMIT = {
-    "declaration": {"business_name": "Acme", "use_case": "Support"},
-    "attestation_accepted": True,
-    "attestation_version": "1",
-}
 
 LATER: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "transcribe": ((b"RIFF",), {"language": "en"}),
@@ -111,11 +102,6 @@ LATER: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "calls.complete_warm_transfer": (("x", "y", {"summary": "s"}), {}),
     "calls.cancel_warm_transfer": (("x", "y"), {}),
     "callbacks.dispatch": (("x",), {}),
-    "phone_numbers.create": (({"e164": "+12025550123"},), {}),
-    "phone_numbers.search_available": ((), {"area_code": "202", "limit": 3}),
-    "phone_numbers.get_kyb": ((), {}),
-    "phone_numbers.save_kyb_draft": ((_DRAFT,), {}),
-    "phone_numbers.submit_kyb": ((_SUBMIT,), {}),
     "agents.list": ((), {}),
     "agents.create": ((_AGENT,), {}),
     "agents.get": (("x",), {}),

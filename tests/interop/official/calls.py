@@ -28,11 +28,10 @@ async def dialled(world: World, **order: Any) -> AsyncIterator[tuple[Any, PhoneC
         call.hangup()
 
 
-async def hears(call: PhoneCall, packets: int = 130) -> None:
-    """Until the far end has heard the first sentence."""
-    async with asyncio.timeout(10):
-        while call.sound.received < packets:
-            await asyncio.sleep(0.05)
+async def hears(world: World, session: str, call: PhoneCall) -> None:
+    """Until the first sentence is over: it was said, and sound came of it."""
+    await asyncio.to_thread(world.service.api.wait, session, "call.prompt.played")
+    assert call.sound.received > 50
 
 
 async def over(world: World, session: str) -> None:
@@ -60,7 +59,7 @@ async def a_call_is_placed_seen_and_ended(world: World) -> None:
         assert live.metadata["ticket"] == "T-7"
         early = await world.call.fails("calls.report", session)
         assert early.status == 404
-        await hears(call)
+        await hears(world, session, call)
         ended = await world.call("calls.end", session)
         assert ended.status == "ending"
         await call.ended(10)
@@ -139,7 +138,7 @@ async def a_call_is_watched_as_it_happens(world: World) -> None:
     async with dialled(world, metadata={"dialplan": "official"}) as (placed, call):
         session = placed.session_id
         watching = asyncio.create_task(world.call("sessions.stream", session))
-        await hears(call)
+        await hears(world, session, call)
         await asyncio.to_thread(world.service.api.wait, session, "call.answered")
         assert not watching.done()
         call.hangup()

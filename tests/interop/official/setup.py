@@ -213,3 +213,97 @@ def _delivery(endpoint: str, number: int, now: datetime) -> WebhookDelivery:
         expires_at=at + timedelta(days=1),
         created_at=at,
     )
+
+
+PROFILE = {
+    "legal_name": "Acme Inc.",
+    "display_name": "Acme",
+    "entity_type": "corporation",
+    "country": "US",
+    "registration_id": None,
+    "website": "https://acme.example",
+    "address": {
+        "street": "1 Main St",
+        "city": "Reno",
+        "state": "NV",
+        "postal_code": "89501",
+        "country": "US",
+    },
+    "use_case": "Support",
+    "expected_usage": "100 calls a day",
+}
+PERSON = {"name": "Ada", "title": "CEO", "email": "ada@acme.example", "phone": "+12025550199"}
+
+
+async def a_business_is_verified(world: World) -> None:
+    form = {"business_profile": PROFILE, "authorized_representative": PERSON}
+    draft = await world.call("phone_numbers.save_kyb_draft", form)
+    assert (draft.status, draft.attestation_accepted) == ("draft", False)
+    assert draft.business_profile.address.postal_code == "89501"
+    assert draft.business_profile.registration_id is None
+    assert draft.authorized_representative.phone == PERSON["phone"]
+    assert draft.slack_notification_status == "not_queued"
+    seen = await world.call("phone_numbers.get_kyb")
+    assert (seen.status, seen.submission) == ("draft", draft)
+    assert seen.required_attestation.text and seen.required_attestation.terms_url
+
+    wrong = {**form, "authorized_representative": {**PERSON, "email": "nobody"}}
+    await world.call.refuses(
+        "email", "phone_numbers.submit_kyb", {**wrong, "attestation_accepted": True}
+    )
+    filed = await world.call("phone_numbers.submit_kyb", {**form, "attestation_accepted": True})
+    assert (filed.id, filed.status) == (draft.id, "approved")
+    assert filed.attestation_text == seen.required_attestation.text
+    assert filed.attestor.kind == "api_key" and filed.submitted_at is not None
+    version = seen.required_attestation.version
+    minimal = {
+        "declaration": {"business_name": "Acme", "use_case": "Support"},
+        "attestation_accepted": True,
+        "attestation_version": version,
+    }
+    short = await world.call("phone_numbers.submit_kyb", minimal)
+    assert (short.status, short.declaration.business_name) == ("approved", "Acme")
+    await world.call.refuses(
+        "attestationVersion",
+        "phone_numbers.submit_kyb",
+        {**minimal, "attestation_version": version + "0"},
+    )
+    done = await world.call("phone_numbers.get_kyb")
+    assert (done.status, done.compliance_access) == ("approved", "enabled")
+    assert done.submission == short
+
+
+async def a_number_is_bought_and_given_back(world: World) -> None:
+    offered = await world.call("phone_numbers.search_available", area_code="775", limit=5)
+    assert [offer.e164 for offer in offered] == ["+17755550150", "+17755550151"]
+    offer = offered[0]
+    assert (offer.upfront_cost_usd, offer.monthly_cost_usd) == (1.0, 2.5)
+    assert (offer.region.state, offer.region.locality) == ("NV", "Reno")
+    assert offer.friendly_name
+    assert await world.call("phone_numbers.search_available", area_code="212") == []
+    assert await world.call("phone_numbers.search_available", locality="Reno", limit=1) == [offer]
+    await world.call.refuses("areaCode", "phone_numbers.search_available", area_code="77")
+    await world.call.refuses("limit", "phone_numbers.search_available", limit=51)
+
+    before = await world.call("credits.get_balance")
+    bought = await world.call(
+        "phone_numbers.create",
+        {"e164": offer.e164, "label": "Main", "direction": None, "agent_id": None},
+    )
+    assert (bought.e164, bought.source, bought.label) == (offer.e164, "managed", "Main")
+    assert (bought.direction, bought.agent_id) == ("outbound", None)
+    assert bought.last_charged_at is not None
+    assert bought.next_charge_at > bought.last_charged_at
+    assert await world.call("phone_numbers.get", bought.id) == bought
+    after = await world.call("credits.get_balance")
+    assert round(before.balance_usd - after.balance_usd, 6) == 3.5
+    left = await world.call("phone_numbers.search_available", area_code="775")
+    assert offer.e164 not in [o.e164 for o in left]
+
+    twice = await world.call.fails("phone_numbers.create", {"e164": offer.e164})
+    assert twice.status == 409
+    await world.call.not_found("phone_numbers.create", {"e164": "+17755550159"})
+    await world.call.refuses("e164", "phone_numbers.create", {"e164": "7755550150"})
+    assert await world.call("phone_numbers.delete", bought.id) is True
+    again = await world.call("phone_numbers.search_available", area_code="775")
+    assert offer in again
