@@ -11,7 +11,7 @@ import pytest
 import telephony
 
 ROOT = Path(telephony.__file__).parent
-PURE = ["base", "calls", "accounts", "sip", "sdp", "rtp", "audio", "ivr", "reports"]
+PURE = ["base", "calls", "accounts", "sip", "sdp", "rtp", "audio", "ivr", "reports", "prompts"]
 FORBIDDEN_MODULES = {
     "asyncio", "socket", "threading", "time", "os", "subprocess", "selectors", "select",
     "concurrent", "multiprocessing", "signal", "secrets", "aiohttp", "uvloop",

@@ -1,0 +1,125 @@
+"""Texts with ``{{name}}`` in them, made whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from liquid.ast import Node
+from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.exceptions import LiquidError
+from liquid.expression import Expression
+from liquid.static_analysis import Variable
+from liquid.template import BoundTemplate
+
+from telephony.base.errors import BadInput
+from telephony.prompts.sandbox import MAX_SOURCE, environment
+
+SYSTEM_NAMES = ("system.now", "system.caller_number", "system.call_id")
+_SYSTEM = "system"
+
+
+def check_names(names: Iterable[str], field: str) -> None:
+    """Raises BadInput: a name that is ours."""
+    for name in names:
+        if name == _SYSTEM or name.startswith(f"{_SYSTEM}."):
+            raise BadInput(f"{field}: names that start with system. are ours", field=field)
+
+
+def compile_all(
+    texts: Mapping[str, str],
+    given: Mapping[str, str],
+    declared: Mapping[str, str | None],
+    system: Mapping[str, str],
+) -> dict[str, str]:
+    """The texts by field name, with every variable in its place.
+
+    A name is looked for in ``given``, then among the defaults of ``declared`` (None: has none),
+    then in the template's own ``default:``. ``system`` is by whole name (``system.now``).
+
+    Raises:
+        BadInput: names that nobody gave, all of them at once (code MISSING_TEMPLATE_VARIABLES);
+            a text that is no Liquid, or does more than it may (the text's own field).
+    """
+    check_names(given, "variables")
+    defaults = {name: value for name, value in declared.items() if value is not None}
+    names: dict[str, object] = {**defaults, **given}
+    names[_SYSTEM] = {name.removeprefix("system."): value for name, value in system.items()}
+    templates = {field: _parse(field, text) for field, text in texts.items()}
+    missing = sorted(
+        {
+            name
+            for template in templates.values()
+            for name in _needed(template)
+            if name not in names and name not in system
+        }
+    )
+    if missing:
+        said = ", ".join(name[:100] for name in missing[:20])
+        raise BadInput(
+            f"variables: missing {said}", field="variables", code="MISSING_TEMPLATE_VARIABLES"
+        )
+    return {field: _render(field, template, names) for field, template in templates.items()}
+
+
+def _parse(field: str, text: str) -> BoundTemplate:
+    if len(text) > MAX_SOURCE:
+        raise BadInput(f"{field}: has more than {MAX_SOURCE} characters", field=field)
+    try:
+        return environment(len(text)).from_string(text)
+    except (LiquidError, ValueError, RecursionError) as error:
+        raise _refused(field, error) from error
+
+
+def _render(field: str, template: BoundTemplate, names: Mapping[str, object]) -> str:
+    try:
+        return template.render(**names)
+    except (LiquidError, ValueError, ArithmeticError, RecursionError) as error:
+        raise _refused(field, error) from error
+
+
+def _refused(field: str, error: Exception) -> BadInput:
+    said = str(error).splitlines()[0][:200] if str(error) else "nested too deep"
+    return BadInput(f"{field}: {said}", field=field)
+
+
+def _needed(template: BoundTemplate) -> Iterator[str]:
+    """Names that a template cannot do without: those with a use that has no default."""
+    optional = set(_with_default(template))
+    for uses in template.analyze(include_partials=False).globals.values():
+        for use in uses:
+            if use.span.index not in optional:
+                yield _name(use)
+
+
+def _name(use: Variable) -> str:
+    first = str(use.segments[0])
+    if first == _SYSTEM and len(use.segments) > 1:
+        return f"{_SYSTEM}.{use.segments[1]}"
+    return first
+
+
+def _with_default(template: BoundTemplate) -> Iterator[int]:
+    """Where a name stands whose first filter is ``default``."""
+    for node in _nodes(template.nodes):
+        for expression in node.expressions():
+            for part in _parts(expression):
+                if not isinstance(part, FilteredExpression) or not part.filters:
+                    continue
+                if part.filters[0].name == "default" and isinstance(part.left, Path):
+                    yield part.left.token.start_index
+
+
+def _nodes(nodes: Iterable[Node]) -> Iterator[Node]:
+    todo = list(nodes)
+    while todo:
+        node = todo.pop()
+        yield node
+        todo.extend(node.children(None, include_partials=False))  # type: ignore[arg-type]
+
+
+def _parts(expression: Expression) -> Iterator[Expression]:
+    todo = [expression]
+    while todo:
+        part = todo.pop()
+        yield part
+        todo.extend(part.children())

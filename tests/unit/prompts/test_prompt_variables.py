@@ -1,0 +1,104 @@
+"""Liquid in prompts: who gives a name, what is missing, what a template cannot do."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import pytest
+
+from telephony.base.errors import BadInput
+from telephony.prompts import compile_all
+
+SYSTEM = {
+    "system.now": "2026-01-02T03:04:05.000Z",
+    "system.caller_number": "+15550001",
+    "system.call_id": "call_1",
+}
+
+
+def made(text: str, given: dict[str, str] | None = None, **declared: str | None) -> str:
+    return compile_all({"systemPrompt": text}, given or {}, declared, SYSTEM)["systemPrompt"]
+
+
+def test_a_name_is_looked_for_in_order() -> None:
+    text = "{{ a | default: 'inline' }}"
+    assert made(text) == "inline"
+    assert made(text, a="agent") == "agent"
+    assert made(text, {"a": "request"}, a="agent") == "request"
+    assert made(text, a=None) == "inline"
+
+
+def test_all_that_is_missing_is_named_at_once() -> None:
+    texts = {"systemPrompt": "{{b}} {% if c %}{{ a.x }}{% endif %}", "firstMessage": "{{d}}{{e}}"}
+    with pytest.raises(BadInput) as raised:
+        compile_all(texts, {"e": "1"}, {"b": None}, SYSTEM)
+    assert raised.value.code == "MISSING_TEMPLATE_VARIABLES"
+    assert raised.value.message == "variables: missing a, b, c, d"
+
+
+def test_one_use_without_a_default_is_enough_to_need_a_name() -> None:
+    with pytest.raises(BadInput, match="missing a"):
+        made("{{ a | default: 'x' }} {{ a }}")
+    with pytest.raises(BadInput, match="missing a"):
+        made("{{ a | upcase | default: 'x' }}")
+
+
+def test_names_that_a_template_makes_are_its_own() -> None:
+    text = "{% assign a = 'x' %}{% for i in (1..3) %}{{i}}{{a}}{% endfor %}"
+    assert made(text) == "1x2x3x"
+
+
+def test_branches_are_taken_by_value() -> None:
+    text = "{% if tier == 'gold' %}dear{% elsif tier %}hello{% endif %} {{ name | capitalize }}"
+    assert made(text, {"tier": "gold", "name": "ann"}) == "dear Ann"
+    assert made(text, {"tier": "tin", "name": "ann"}) == "hello Ann"
+
+
+def test_the_service_gives_its_own_names_and_nobody_else_does() -> None:
+    assert made("{{system.caller_number}} {{ system.now | date: '%H:%M' }}") == "+15550001 03:04"
+    with pytest.raises(BadInput, match=r"missing system\.other"):
+        made("{{system.other}}")
+    for name in ("system.now", "system", "system.mine"):
+        with pytest.raises(BadInput) as raised:
+            made("x", {name: "y"})
+        assert raised.value.field == "variables"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ a",
+        "{% if %}",
+        "{% nothing %}",
+        "{% include 'x' %}",
+        "{% render 'x' %}",
+        "{{ 'a' | replace: '', 'b' }}",
+        "{{ 2 | times: 2 }}",
+        "{{ 'now' | date: '%Y' }}",
+        "{{ system.now | date: '%999999999d' }}",
+        "{% for i in (1..2000) %}x{% endfor %}",
+        "{% for i in (1..999999999999) %}x{% endfor %}",
+        "{% for i in (1..500) %}{% for j in (1..500) %}x{% endfor %}{% endfor %}",
+        "{% if x %}" * 200 + "{% endif %}" * 200,
+        "x" * 200_001,
+    ],
+)
+def test_what_is_refused_names_the_text(text: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        made(text, {"x": "1"})
+    assert raised.value.field == "systemPrompt"
+
+
+def test_output_has_a_ceiling() -> None:
+    body = "{{ a }}" * 50
+    with pytest.raises(BadInput, match="systemPrompt"):
+        made("{% for i in (1..900) %}" + body + "{% endfor %}", {"a": "x" * 4000})
+
+
+def test_a_template_that_works_hard_ends_soon() -> None:
+    body = "{% if a == b or a == b or a == b %}{{ a | upcase }}{% endif %}" * 1000
+    began = time.process_time()
+    with contextlib.suppress(BadInput):
+        made("{% for i in (1..30) %}" + body + "{% endfor %}", {"a": "1", "b": "1"})
+    assert time.process_time() - began < 5
