@@ -7,10 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from telephony.cli import kyb
 from telephony.cli.client import Client, Url, sent
 from telephony.cli.show import Json, members, print_json, table
 
-app = typer.Typer(help="Phone numbers: list, show, add, set, remove.", no_args_is_help=True)
+app = typer.Typer(
+    help="Phone numbers: list, show, add, set, remove, available, buy, kyb.", no_args_is_help=True
+)
+app.add_typer(kyb.app, name="kyb")
 
 
 class Direction(StrEnum):
@@ -62,6 +66,50 @@ def add(
         record=record,
     )
     row = Client(url).post("phone-numbers", "import", body=body)
+    print_json(row) if json else members({k: v for k, v in row.items() if v is not None})
+
+
+@app.command()
+def available(
+    area_code: Annotated[str | None, typer.Option(help="Three digits, of North America.")] = None,
+    locality: Annotated[str | None, typer.Option(help="A place, or part of its name.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=50)] = 10,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """What can be bought."""
+    rows = Client(url).get(
+        "phone-numbers", "available", areaCode=area_code, locality=locality, limit=limit
+    )
+    if json:
+        print_json(rows)
+        return
+    for row in rows:
+        row["locality"] = row["region"]["locality"]
+    table(rows, ["e164", "friendlyName", "locality", "upfrontCostUsd", "monthlyCostUsd"])
+
+
+@app.command()
+def buy(
+    e164: str,
+    dialplan: Annotated[str | None, typer.Option(help="What answers it.")] = None,
+    agent: Annotated[str | None, typer.Option(help="The agent that answers it.")] = None,
+    direction: Annotated[Direction, typer.Option()] = Direction.both,
+    label: Annotated[str | None, typer.Option()] = None,
+    record: Annotated[bool | None, typer.Option()] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Buy a number of the pool."""
+    body = sent(
+        e164=e164,
+        dialplan=dialplan,
+        agentId=agent,
+        direction=direction.value,
+        label=label,
+        record=record,
+    )
+    row = Client(url).post("phone-numbers", body=body)
     print_json(row) if json else members({k: v for k, v in row.items() if v is not None})
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Annotated
 
 import typer
 
+from telephony.accounts.model import DEFAULT_ORGANIZATION
+from telephony.accounts.webhooks import SECRET_BYTES, write_secret
 from telephony.cli.client import Client, Url, pairs, sent
 from telephony.cli.show import Json, members, print_json, table
+from telephony.cli.store import Opened, with_store
 
 app = typer.Typer(
-    help="Webhooks: list, show, add, remove, deliveries, delivery.", no_args_is_help=True
+    help="Webhooks: list, show, add, remove, secret, deliveries, delivery.", no_args_is_help=True
 )
 
 
@@ -64,6 +68,23 @@ def remove(endpoint: str, url: Url = None, json: Json = False) -> None:
     Client(url).delete("webhooks", endpoint)
     if json:
         print_json({"id": endpoint, "deleted": True})
+
+
+@app.command()
+def secret(
+    organization: Annotated[str, typer.Argument(help="Whose.")] = DEFAULT_ORGANIZATION,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Make a new one first.")] = False,
+    json: Json = False,
+) -> None:
+    """The secret that signs for endpoints without one of their own (on the store itself)."""
+
+    async def work(opened: Opened) -> str:
+        made = write_secret(secrets.token_bytes(SECRET_BYTES))
+        keep = opened.store.webhooks.keep_secret
+        return await keep(organization, made, opened.now, instead=rotate)
+
+    found = with_store(work)
+    print_json({"organization": organization, "secret": found}) if json else print(found)
 
 
 @app.command()
