@@ -175,3 +175,32 @@ async def test_the_last_worker_is_missed_and_all_end_with_the_service(tmp_path: 
     (pid,) = workers(service)
     await asyncio.to_thread(service.kill)
     eventually("the worker's end", lambda: not Path(f"/proc/{pid}/cmdline").exists() or None)
+
+
+async def test_what_was_going_on_when_the_service_was_killed_has_its_report(tmp_path: Path) -> None:
+    """A recording and a bridge in unlike workers: both end with the process, neither is lost."""
+    service = Service(tmp_path, TOML.format(gateway=free_port()), PLANS)
+    await asyncio.to_thread(service.start, TELEPHONY_MEDIA_WORKERS="2")
+    async with Softphone("a") as a, Softphone("b") as b, Softphone("1000", "operator") as desk:
+        await desk.register(("127.0.0.1", service.sip_port))
+        talk, talked = await call_in(service, a, "talk")
+        _, bridged = await call_in(service, b, "desk")
+        other = await desk.incoming()
+        await other.answer()
+        await asyncio.to_thread(service.api.wait, bridged, "call.bridged")
+        talk.sound.play(tone(440, 1500))
+        await asyncio.sleep(1.5)
+        before = workers(service)
+        assert len(before) == 2
+        await asyncio.to_thread(service.kill)
+        gone = [Path(f"/proc/{pid}/cmdline") for pid in before]
+        eventually("their end", lambda: not any(path.exists() for path in gone) or None)
+    await asyncio.to_thread(service.start, TELEPHONY_MEDIA_WORKERS="2")
+    for session in (talked, bridged):
+        events = await events_of(service, session)
+        assert how(events)[:2] == ("ended", "interrupted")
+        report = await asyncio.to_thread(service.api.report, session)
+        assert report["outcome"] == "interrupted"
+    file = wav.parse(await asyncio.to_thread(service.api.recording, talked))
+    assert heard(file.samples[0], 440).present_ms > 500
+    await asyncio.to_thread(service.stop)
