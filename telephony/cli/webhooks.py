@@ -14,7 +14,8 @@ from telephony.cli.show import Json, members, print_json, table
 from telephony.cli.store import Opened, with_store
 
 app = typer.Typer(
-    help="Webhooks: list, show, add, remove, secret, deliveries, delivery.", no_args_is_help=True
+    help="Webhooks: list, show, add, set, remove, secret, deliveries, delivery.",
+    no_args_is_help=True,
 )
 
 
@@ -59,6 +60,23 @@ def add(
         contentMode=content,
     )
     row = Client(url).post("webhooks", body=body)
+    print_json(row) if json else members(row)
+
+
+@app.command("set")
+def change(
+    endpoint: str,
+    name: Annotated[str | None, typer.Option()] = None,
+    address: Annotated[str | None, typer.Option(help="The URL that is told.")] = None,
+    event: Annotated[list[str] | None, typer.Option(help="In place of those it had.")] = None,
+    timeout: Annotated[int | None, typer.Option(help="Milliseconds for an answer.")] = None,
+    content: Annotated[str | None, typer.Option(help="full or metadata_only.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Change an endpoint."""
+    body = sent(name=name, url=address, events=event, timeoutMs=timeout, contentMode=content)
+    row = Client(url).patch("webhooks", endpoint, body=body)
     print_json(row) if json else members(row)
 
 

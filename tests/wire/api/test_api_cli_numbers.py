@@ -1,4 +1,4 @@
-"""Numbers are bought, and a business is verified, on the command line."""
+"""Numbers are bought, a business is verified, webhooks are changed on the command line."""
 
 from __future__ import annotations
 
@@ -51,3 +51,9 @@ async def test_a_number_is_found_and_bought(
     assert (row["source"], row["dialplan"], row["direction"]) == ("managed", "front-desk", "both")
     assert "+12025550150" in await run("numbers", "list")
     assert "+12025550150" not in await run("numbers", "available")
+    hook = ("https://crm.example/", "--event", "call.report", "--json")
+    row = json.loads(await run("webhooks", "add", "CRM", *hook))
+    words = ("--name", "CRM 2", "--event", "call.hangup", "--timeout", "900", "--json")
+    row = json.loads(await run("webhooks", "set", row["id"], *words))
+    assert (row["name"], row["events"], row["timeoutMs"]) == ("CRM 2", ["call.hangup"], 900)
+    assert row["url"] == "https://crm.example/"
