@@ -128,9 +128,11 @@ class App:
         self.journal.start()
         self._stack.push_async_callback(self._stop_journal)
 
-        synth = EspeakSynth()
-        self._stack.push_async_callback(synth.close)
-        self.speech = Prompts(synth, settings.data_dir / "prompts", hold_music=settings.hold_music)
+        self.synth = EspeakSynth()
+        self._stack.push_async_callback(self.synth.close)
+        self.speech = Prompts(
+            self.synth, settings.data_dir / "prompts", hold_music=settings.hold_music
+        )
 
         self.engine = self._media_engine()
         await self.engine.start()
@@ -244,6 +246,7 @@ class App:
             ready=self.switchboard.problems,
             metrics=renderer(collector),
             nudge=self.scheduler.nudge,
+            voices=self._voices,
         )
         self._runner = Runner(build(deps), shutdown_timeout=5.0)
         await self._runner.setup()
@@ -295,6 +298,9 @@ class App:
                 except (SpeechUnavailable, MediaFailed) as error:
                     log.warning("prompts cannot be spoken", error=error.message)
                     return
+
+    async def _voices(self) -> list[str]:
+        return [voice["name"] for voice in await self.synth.voices()]
 
     async def _keep_house(self) -> None:
         """Once an hour: answers of idempotent requests after a day, what numbers cost by the

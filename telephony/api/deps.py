@@ -84,6 +84,10 @@ def _no_metrics() -> bytes:
     return b""
 
 
+async def _no_voices() -> list[str]:
+    return []
+
+
 def _nobody() -> None:
     return None
 
@@ -97,6 +101,7 @@ class Deps:
     words. ``metrics`` renders the Prometheus text format. ``sip_address`` is the ``host`` or
     ``host:port`` that a carrier forwards to. ``requests_per_second``: of a key that has no ceiling
     of its own. ``nudge`` tells the callback scheduler of a new row.
+    ``voices`` names those of the synthesiser; raises SpeechUnavailable.
     """
 
     dialler: Dialler
@@ -133,3 +138,4 @@ class Deps:
     ready: Callable[[], list[str]] = _always_ready
     metrics: Callable[[], bytes] = _no_metrics
     nudge: Callable[[], None] = _nobody
+    voices: Callable[[], Awaitable[list[str]]] = _no_voices

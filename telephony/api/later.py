@@ -38,11 +38,9 @@ GET /v1/knowledge-bases/{id}/documents/{document}
 POST /v1/knowledge-bases/{id}/documents/{document}/finalize
 DELETE /v1/knowledge-bases/{id}/documents/{document}
 POST /v1/webhook-deliveries/{id}/redeliver
-GET /v1/voices
 POST /v1/transcribe
 POST /v1/synthesize
 POST /v1/complete
-GET /v1/providers/known
 """
 
 # Section 13.

@@ -33,6 +33,7 @@ from telephony.api import (
     sessions,
     streams,
     trunks,
+    voices,
     webhooks,
 )
 from telephony.api.auth import Authenticator
@@ -80,6 +81,7 @@ def routes() -> list[Route]:
         trunks,
         phones,
         webhooks,
+        voices,
         organization,
         health,
         files,

@@ -14,7 +14,7 @@ import pytest
 from spekoai import AsyncSpeko, Speko, SpekoAuthError
 
 from telephony.testing.postgres import Cluster
-from tests.interop.official import calls, setup
+from tests.interop.official import calls, setup, voices
 from tests.interop.official.kit import Case, Driver, World, methods
 from tests.interop.service import Service, free_port
 
@@ -78,6 +78,7 @@ TABLE: dict[Case, str] = {
         "webhooks.create webhooks.get webhooks.list webhooks.update webhooks.delete"
     ),
     setup.what_was_sent_is_read_page_by_page: "webhooks.deliveries.list webhooks.deliveries.get",
+    voices.the_voices_within_are_listed: "voices.list",
 }
 
 _INTENT = {"language": "en"}
@@ -126,7 +127,6 @@ LATER: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "knowledge_bases.poll_document_ready": (("x", "y"), {"timeout_seconds": 1}),
     "knowledge_bases.delete_document": (("x", "y"), {}),
     "webhooks.deliveries.redeliver": (("x",), {}),
-    "voices.list": ((), {"provider": "openai"}),
     "sms.stream": ((), {"last_event_id": "7"}),
     "sms.messages.send": ((_SMS,), _ONCE),
     "sms.messages.list": ((), {"limit": 5}),
