@@ -101,10 +101,12 @@ def parse(shape: type[B], data: Mapping[str, Any]) -> B:
 
 def parse_query(shape: type[B], request: web.Request) -> B:
     """The query string as its shape. Raises BadInput."""
-    for name, value in request.query.items():
+    known = {name for key, field in shape.model_fields.items() for name in (key, field.alias)}
+    given = {name: value for name, value in request.query.items() if name in known and value != ""}
+    for name, value in given.items():
         if not value.isprintable():
-            raise BadInput(f"{name[:80]!r}: text that cannot be printed", field=name[:80])
-    return parse(shape, {k: v for k, v in request.query.items() if v != ""})
+            raise BadInput(f"{name}: text that cannot be printed", field=name)
+    return parse(shape, given)
 
 
 class Invalid(BadInput):

@@ -100,7 +100,10 @@ async def test_a_number_is_made_of_nulls_as_of_nothing(api: Any) -> None:
 async def test_a_query_that_nobody_knows_is_ignored(api: Any) -> None:
     await api.ended_call()
     for path in ("/v1/sessions", "/v1/callbacks", "/v1/phone-numbers", "/v1/usage"):
-        plain, more = await api.get(path), await api.get(f"{path}?somethingNew=1&x[]=%2B&&y")
+        plain, more = (
+            await api.get(path),
+            await api.get(f"{path}?somethingNew=1&x[]=%2B&&y&z=%00%0A"),
+        )
         assert (more.status, more.body) == (plain.status, plain.body) == (200, plain.body)
 
 
