@@ -74,6 +74,7 @@ TABLE: dict[Case, str] = {
     setup.a_number_is_bought_and_given_back: (
         "phone_numbers.search_available phone_numbers.create phone_numbers.delete"
     ),
+    setup.the_voices_are_those_within: "voices.list",
     setup.a_webhook_is_written_read_and_taken_away: (
         "webhooks.create webhooks.get webhooks.list webhooks.update webhooks.delete"
     ),

@@ -169,6 +169,19 @@ async def what_was_sent_is_read_page_by_page(world: World) -> None:
     assert (kept.endpoint_deleted, kept.can_redeliver) == (True, False)
 
 
+async def the_voices_are_those_within(world: World) -> None:
+    found = await world.call("voices.list")
+    assert [provider.key for provider in found.providers] == ["espeak-ng"]
+    assert found.providers[0].voices_fetched_live is True
+    assert len(found.voices) > 20
+    assert {voice.vendor for voice in found.voices} == {"espeak-ng"}
+    assert len({voice.id for voice in found.voices}) == len(found.voices)
+    for name in ("espeak-ng", "espeak-ng-tts"):
+        assert await world.call("voices.list", provider=name) == found
+    other = await world.call("voices.list", provider="openai")
+    assert (other.voices, other.providers) == ([], [])
+
+
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
