@@ -18,7 +18,7 @@ from telephony.calls.role import Role
 from telephony.media.columns import Columns
 from telephony.media.lane import Lane
 from telephony.media.recording import Tapes
-from telephony.media.seats import Places
+from telephony.media.seats import Places, Seat
 from telephony.rtp.packet import Packet
 from telephony.testing.audio import tone
 
@@ -69,6 +69,7 @@ class Crowd:
         """``most``: of 33 and more, the arrays of a bank grow twice."""
         self.rig, self.rng, self.folder, self.most = rig, rng, folder, most
         self.lanes: list[Lane] = []
+        self.seats: list[Seat] = []
         self.streams: dict[int, list[Packet]] = {}
         self.files = 0
 
@@ -109,7 +110,16 @@ class Crowd:
     def close_all(self) -> None:
         for lane in list(self.lanes):
             self.close(lane)
+        for seat in self.seats:
+            self.rig.bank.rise(seat)
         self.rig.tick()
+
+    def sit_down_or_rise(self) -> None:
+        rng, bank = self.rng, self.rig.bank
+        if rng.random() < 0.5 and len(self.seats) < 6:
+            self.seats.append(bank.sit(rng.choice("abc"), rng.choice([8000, 16000, 24000, 48000])))
+        elif self.seats:
+            bank.rise(self.seats.pop(rng.randrange(len(self.seats))))
 
     def use(self, lane: Lane) -> None:
         rng, bank = self.rng, self.rig.bank
@@ -143,6 +153,12 @@ class Crowd:
         for _ in range(rng.choice([0, 0, 1, 2, 5])):
             if len(self.lanes) < self.most:
                 self.open()
+        if rng.random() < 0.2:
+            self.sit_down_or_rise()
+        for seat in self.seats:
+            noise = rng.randbytes(2 * (seat.rate // 50))
+            seat.write(np.frombuffer(noise, np.int16))
+            seat.read()
         for lane in list(self.lanes):
             packets = self.streams.get(lane.row)
             if packets:
@@ -255,9 +271,13 @@ def test_lanes_sound_as_they_do_alone_whoever_was_in_their_rows(seed: int, tmp_p
         crowd.close(lane)
     first = Company(alone, seed, tmp_path / "alone.wav")
     second = Company(among, seed, tmp_path / "among.wav")
-    for _ in range(Company.TICKS):
+    for number in range(Company.TICKS):
         crowd.move()
         for company in (first, second):
+            if number == 80:
+                # The process stood still.
+                company.rig.bank.pass_over(9)
+                company.rig.clock.advance(0.18)
             company.move()
             company.rig.tick()
     outcomes = first.outcome(), second.outcome()
