@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from telephony.accounts.knowledge import (
+    Chunk,
+    Document,
+    DocumentStatus,
+    KnowledgeBase,
+    Passage,
+)
 from telephony.accounts.kyb import Kyb
 from telephony.accounts.model import Key, Organization, Phone, PhoneNumber, Trunk
 from telephony.accounts.webhooks import (
@@ -130,6 +137,54 @@ class KybStore(Protocol):
 
     async def find(self) -> list[Kyb]:
         """Of all organizations, the last that changed first."""
+        ...
+
+
+class KnowledgeStore(Protocol):
+    """Knowledge bases, documents and their pieces. A foreign id is no id."""
+
+    async def bases(self, organization: str, agent: str | None = None) -> list[KnowledgeBase]:
+        """Oldest first."""
+        ...
+
+    async def base(self, organization: str, base: str) -> KnowledgeBase | None: ...
+
+    async def add_base(self, base: KnowledgeBase) -> None:
+        """Raises Conflict where the organization has as many as it may."""
+        ...
+
+    async def remove_base(self, organization: str, base: str) -> bool:
+        """With its documents and their pieces."""
+        ...
+
+    async def documents(self, organization: str, base: str) -> list[Document]:
+        """Oldest first."""
+        ...
+
+    async def document(self, organization: str, base: str, document: str) -> Document | None: ...
+
+    async def add_document(self, document: Document) -> None:
+        """Raises NotFound without its base, Conflict where that is full."""
+        ...
+
+    async def move(
+        self, document: Document, was: DocumentStatus, chunks: Sequence[Chunk] = ()
+    ) -> bool:
+        """Write its state and pieces, both or none; False: it is no longer what it was."""
+        ...
+
+    async def remove_document(self, organization: str, base: str, document: str) -> bool:
+        """With its pieces."""
+        ...
+
+    async def unfinished(self) -> list[Document]:
+        """Of every organization: neither ready nor failed, oldest first."""
+        ...
+
+    async def search(
+        self, organization: str, agent: str, words: Sequence[str], limit: int
+    ) -> list[Passage]:
+        """What an agent's bases hold of any of these words, the best first."""
         ...
 
 

@@ -161,7 +161,7 @@ def _docx(path: Path) -> Iterator[Block]:
             # What the archive says of its sizes is its own word: what comes out is counted too.
             with archive.open(info) as stream:
                 yield from _paragraphs(stream)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, KeyError, NotImplementedError, OSError):
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, KeyError, OSError):
         raise Unreadable("this is no .docx that can be read") from None
     except ParseError:
         raise Unreadable("this .docx is damaged") from None

@@ -31,6 +31,7 @@ from telephony.store.directory import (
 )
 from telephony.store.idempotency import Idempotency
 from telephony.store.keys import Keys
+from telephony.store.knowledge import Knowledge
 from telephony.store.kyb import KybSubmissions
 from telephony.store.ledger import Ledger
 from telephony.store.organizations import Organizations
@@ -59,6 +60,7 @@ class Store:
     keys: Keys
     organizations: Organizations
     kyb: KybSubmissions
+    knowledge: Knowledge
     webhooks: Webhooks
     deliveries: Deliveries
     idempotency: Idempotency
@@ -84,6 +86,7 @@ class Store:
             keys=Keys(database),
             organizations=Organizations(database),
             kyb=KybSubmissions(database),
+            knowledge=Knowledge(database),
             webhooks=Webhooks(database, cipher),
             deliveries=Deliveries(database),
             idempotency=Idempotency(database),

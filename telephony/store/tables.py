@@ -431,6 +431,91 @@ webhook_attempts = sa.Table(
     sa.Index(None, "delivery", "number"),
 )
 
+knowledge_bases = sa.Table(
+    "knowledge_bases",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column("agent", Text, nullable=False),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("description", Text),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Index(None, "organization", "agent"),
+)
+
+knowledge_documents = sa.Table(
+    "knowledge_documents",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column(
+        "base",
+        sa.String(64),
+        sa.ForeignKey("knowledge_bases.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    sa.Column("filename", Text, nullable=False),
+    sa.Column("content_type", Text, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("error", Text),
+    sa.Column("chunks", sa.Integer, nullable=False),
+    sa.Column("metadata", JSON),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("ingested_at", Moment),
+    sa.Index(None, "base"),
+    sa.Index(None, "status"),
+)
+
+knowledge_chunks = sa.Table(
+    "knowledge_chunks",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column(
+        "document",
+        sa.String(64),
+        sa.ForeignKey("knowledge_documents.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    sa.Column("heading", Text, nullable=False),
+    sa.Column("text", Text, nullable=False),
+    sa.Index(None, "document"),
+)
+
+KNOWLEDGE_VECTOR = "to_tsvector('simple'::regconfig, heading || ' ' || text)"
+"""The words of a piece on PostgreSQL: as they are, for documents are in any language."""
+
+# What SQLAlchemy has no word for: the index of words, which triggers keep in step on SQLite.
+for _dialect, _statement in (
+    (
+        "postgresql",
+        "CREATE INDEX ix_knowledge_chunks_words ON knowledge_chunks "
+        f"USING gin ({KNOWLEDGE_VECTOR})",
+    ),
+    (
+        "sqlite",
+        "CREATE VIRTUAL TABLE knowledge_words USING fts5(heading, text, "
+        "content='knowledge_chunks', content_rowid='id', "
+        "tokenize='unicode61 remove_diacritics 0')",
+    ),
+    (
+        "sqlite",
+        "CREATE TRIGGER knowledge_chunks_added AFTER INSERT ON knowledge_chunks BEGIN "
+        "INSERT INTO knowledge_words(rowid, heading, text) "
+        "VALUES (new.id, new.heading, new.text); END",
+    ),
+    (
+        "sqlite",
+        "CREATE TRIGGER knowledge_chunks_removed AFTER DELETE ON knowledge_chunks BEGIN "
+        "INSERT INTO knowledge_words(knowledge_words, rowid, heading, text) "
+        "VALUES ('delete', old.id, old.heading, old.text); END",
+    ),
+):
+    _ddl = sa.DDL(_statement)  # type: ignore[no-untyped-call]
+    sa.event.listen(knowledge_chunks, "after_create", _ddl.execute_if(dialect=_dialect))
+
 organizations = sa.Table(
     "organizations",
     metadata,

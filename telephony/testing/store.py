@@ -33,6 +33,7 @@ from telephony.store.callbacks import not_cancellable
 from telephony.store.calls import Recording, read_cursor, write_cursor
 from telephony.store.directory import FileRows
 from telephony.store.idempotency import CODE, KEPT
+from telephony.testing.knowledge import MemoryKnowledge
 from telephony.testing.kyb import MemoryKyb
 from telephony.testing.ledger import MemoryLedger
 from telephony.testing.webhooks import MemoryDeliveries, MemoryWebhooks
@@ -535,6 +536,7 @@ class MemoryStore:
         self.keys = MemoryKeys(self.switch)
         self.organizations = MemoryOrganizations(self.switch)
         self.kyb = MemoryKyb(self.switch.check)
+        self.knowledge = MemoryKnowledge(self.switch.check)
         self.webhooks = MemoryWebhooks(self.switch.check)
         self.deliveries = MemoryDeliveries(self.switch.check, self.webhooks)
         self.idempotency = MemoryIdempotency(

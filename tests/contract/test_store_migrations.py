@@ -34,7 +34,14 @@ async def test_the_migrations_make_exactly_the_tables(url: str) -> None:
     await database.connect()
 
     def compare(connection: sa.Connection) -> tuple[list[Any], list[str]]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # SQLAlchemy knows nothing of the indexes of words, and one is several tables on SQLite.
+        opts: dict[str, Any] = {
+            "compare_type": True,
+            "include_name": lambda name, *_: (
+                not str(name).startswith(("knowledge_words", "ix_knowledge_chunks_words"))
+            ),
+        }
+        context = MigrationContext.configure(connection, opts=opts)
         return compare_metadata(context, metadata), schema(connection)
 
     differences, made = await database.read(lambda c: c.run_sync(compare))

@@ -26,9 +26,11 @@ def upgrade() -> None:
     _ledger_up()
     _webhooks_up()
     _numbers_up()
+    _knowledge_up()
 
 
 def downgrade() -> None:
+    _knowledge_down()
     _numbers_down()
     for table in ("attempts", "deliveries", "secrets", "endpoints"):
         op.drop_table(f"webhook_{table}")
@@ -242,3 +244,93 @@ def _numbers_down() -> None:
             numbers.drop_column(name)
         for name in ("next_charge_at", "last_charged_at"):
             numbers.drop_column(name)
+
+
+def _knowledge_up() -> None:
+    op.create_table(
+        "knowledge_bases",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("organization", sa.String(length=64), nullable=False),
+        sa.Column("agent", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("updated_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_knowledge_bases"),
+    )
+    op.create_index(
+        "ix_knowledge_bases_organization_agent", "knowledge_bases", ["organization", "agent"]
+    )
+    op.create_table(
+        "knowledge_documents",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("organization", sa.String(length=64), nullable=False),
+        sa.Column("base", sa.String(length=64), nullable=False),
+        sa.Column("filename", sa.Text(), nullable=False),
+        sa.Column("content_type", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("chunks", sa.Integer(), nullable=False),
+        sa.Column("metadata", JSON, nullable=True),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("updated_at", MOMENT, nullable=False),
+        sa.Column("ingested_at", MOMENT, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["base"],
+            ["knowledge_bases.id"],
+            name="fk_knowledge_documents_base_knowledge_bases",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_knowledge_documents"),
+    )
+    for column in ("base", "status"):
+        op.create_index(f"ix_knowledge_documents_{column}", "knowledge_documents", [column])
+    op.create_table(
+        "knowledge_chunks",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False),
+        sa.Column("document", sa.String(length=64), nullable=False),
+        sa.Column("heading", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["document"],
+            ["knowledge_documents.id"],
+            name="fk_knowledge_chunks_document_knowledge_documents",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_knowledge_chunks"),
+    )
+    op.create_index("ix_knowledge_chunks_document", "knowledge_chunks", ["document"])
+    if op.get_bind().dialect.name != "sqlite":
+        op.create_index(
+            "ix_knowledge_chunks_words",
+            "knowledge_chunks",
+            [sa.text("to_tsvector('simple'::regconfig, heading || ' ' || text)")],
+            postgresql_using="gin",
+        )
+        return
+    op.execute(
+        "CREATE VIRTUAL TABLE knowledge_words USING fts5(heading, text, "
+        "content='knowledge_chunks', content_rowid='id', "
+        "tokenize='unicode61 remove_diacritics 0')"
+    )
+    op.execute(
+        "CREATE TRIGGER knowledge_chunks_added AFTER INSERT ON knowledge_chunks BEGIN "
+        "INSERT INTO knowledge_words(rowid, heading, text) "
+        "VALUES (new.id, new.heading, new.text); END"
+    )
+    op.execute(
+        "CREATE TRIGGER knowledge_chunks_removed AFTER DELETE ON knowledge_chunks BEGIN "
+        "INSERT INTO knowledge_words(knowledge_words, rowid, heading, text) "
+        "VALUES ('delete', old.id, old.heading, old.text); END"
+    )
+
+
+def _knowledge_down() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("DROP TABLE knowledge_words")
+        # Nothing is left that they could keep in step.
+        op.execute("DROP TRIGGER knowledge_chunks_added")
+        op.execute("DROP TRIGGER knowledge_chunks_removed")
+    for table in ("chunks", "documents", "bases"):
+        op.drop_table(f"knowledge_{table}")
