@@ -24,9 +24,9 @@ async def create(ask: Ask) -> web.StreamResponse:
     """POST /v1/sessions: a room, and a token with which the browser joins it."""
     data = await read_object(ask.request)
     body = parse(SessionBody, data)
-    known_agent(body.agent_id)
     if body.mode == "s2s":
         raise NotYet("mode: speech to speech is not implemented yet")
+    known_agent(body.agent_id)
     deps = ask.deps
     tokens = deps.tokens
     if tokens is None:

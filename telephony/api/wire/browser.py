@@ -26,7 +26,7 @@ class SessionBody(Conversation):
 
     @model_validator(mode="after")
     def _somebody_talks(self) -> Self:
-        if self.agent_id is None and self.intent is None:
+        if self.agent_id is None and self.intent is None and self.mode != "s2s":
             raise ValueError("agentId: is required where there is no intent")
         return self
 
