@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from telephony.accounts.agents import Agent, Tool
 from telephony.accounts.knowledge import (
     Chunk,
     Document,
@@ -138,6 +139,55 @@ class KybStore(Protocol):
     async def find(self) -> list[Kyb]:
         """Of all organizations, the last that changed first."""
         ...
+
+
+class AgentStore(Protocol):
+    """Agents. A foreign id is no id."""
+
+    async def find(self, organization: str) -> list[Agent]:
+        """Oldest first."""
+        ...
+
+    async def get(self, organization: str, agent: str) -> Agent | None: ...
+
+    async def add(self, agent: Agent, base: KnowledgeBase) -> None:
+        """With the knowledge base that it begins with, both or none.
+
+        Raises Conflict where the organization has as many of either as it may.
+        """
+        ...
+
+    async def replace(self, agent: Agent) -> None:
+        """Raises NotFound."""
+        ...
+
+    async def remove(self, organization: str, agent: str) -> bool:
+        """With its tools, its knowledge bases and what is in them.
+
+        Raises Conflict (code LAST_AGENT) where it is the only one.
+        """
+        ...
+
+
+class ToolStore(Protocol):
+    """The tools of agents. A foreign id is no id."""
+
+    async def find(self, organization: str, agent: str) -> list[Tool]:
+        """Oldest first."""
+        ...
+
+    async def get(self, organization: str, agent: str, tool: str) -> Tool | None: ...
+
+    async def add(self, tool: Tool) -> None:
+        """Raises NotFound without its agent, Conflict where its name is taken or there are as
+        many as there may be."""
+        ...
+
+    async def replace(self, tool: Tool) -> None:
+        """Raises NotFound."""
+        ...
+
+    async def remove(self, organization: str, agent: str, tool: str) -> bool: ...
 
 
 class KnowledgeStore(Protocol):
