@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from telephony.calls.events import Event
+from telephony.calls.meeting import Dispatch
 from telephony.calls.outcome import Outcome
 from telephony.calls.role import Role
 
@@ -141,10 +142,37 @@ class QueueCallback(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinRoom(LegCommand):
-    """Enter a named room; ``RoomJoined`` comes back."""
+    """Enter a named room; ``RoomJoined`` comes back, or ``RoomLeft``.
+
+    With ``dispatch`` it is the call's own room with agents, where there is no role:
+    ``AgentDispatched`` comes before, ``AgentJoined`` or ``AgentDispatchFailed`` after.
+    """
 
     room: str
     role: Role = Role.SPEAKER
+    dispatch: Dispatch | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchAgent(LegCommand):
+    """Call an agent into the room in which the leg meets agents; events as of ``JoinRoom``."""
+
+    dispatch: Dispatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MuteAgent(LegCommand):
+    """Whether the leg hears the agents of its room; ``AgentMuted`` or ``AgentUnmuted`` follows."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendData(LegCommand):
+    """A data packet to everybody in the room in which the leg meets agents."""
+
+    data: str
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -125,7 +125,8 @@ class LegUnmuted(LegEvent):
 class DigitPressed(LegEvent):
     """One key, once, whatever was retransmitted. ``digit`` is ``*`` in the record of a secret.
 
-    ``method``: ``rfc4733``, ``info`` (SIP INFO) or ``inband`` (tones in the sound).
+    ``method``: ``rfc4733``, ``info`` (SIP INFO), ``inband`` (tones in the sound) or ``room`` (by an
+    agent or a colleague in the call's room).
     """
 
     digit: str
@@ -249,16 +250,129 @@ class LegsBridged(LegEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomJoined(LegEvent):
-    """A leg entered a room."""
+    """A leg entered a room. ``provider``: ``livekit``, or ``telephony`` for one of this process."""
 
     room: str
+    provider: str = "telephony"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomLeft(LegEvent):
-    """A leg left a room."""
+    """A leg left a room, or could not enter it. Exactly one for each meeting, whatever happened.
+
+    ``reason``: "" (we went), ``deleted`` (somebody closed the room or sent us out), ``lost`` (the
+    conference server was away for too long), ``refused`` (it does not let us in), ``duplicate``
+    (somebody came under our name) or ``full``.
+    """
 
     room: str
+    provider: str = "telephony"
+    reason: str = ""
+
+
+# --- in a room with agents -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomEvent(Event):
+    """Something about another participant of the call's room, or about the room.
+
+    It belongs to no leg: a browser's session has none.
+    """
+
+    room: str
+    provider: str = "livekit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomInterrupted(RoomEvent):
+    """The conference server cannot be reached; nobody in the room hears us. Then comes
+    ``RoomResumed``, or ``RoomLeft``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomResumed(RoomEvent):
+    """It can be reached again, after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentDispatched(RoomEvent):
+    """An agent was called into the room; ``AgentJoined`` or ``AgentDispatchFailed`` follows."""
+
+    agent_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentDispatchFailed(RoomEvent):
+    """No agent comes. ``cause``: ``refused`` or ``unreachable`` (the order to come was not taken)
+    or ``timeout`` (it was, and nobody came)."""
+
+    agent_name: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentJoined(RoomEvent):
+    """An agent is in the room."""
+
+    identity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentHeard(RoomEvent):
+    """The first sound of an agent: energy, not packets. ``after_ms``: since it joined."""
+
+    identity: str
+    after_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSilent(RoomEvent):
+    """An agent that should speak first has said nothing for so many seconds."""
+
+    identity: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentLeft(RoomEvent):
+    """An agent is in the room no more.
+
+    ``reason``: ``left`` (it went), ``removed`` (it was sent away) or ``lost`` (it was heard of no
+    more, and sent away by us: it does not come back).
+    """
+
+    identity: str
+    reason: str = "left"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentMuted(RoomEvent):
+    """The caller does not hear the agents: by order, or because somebody else speaks for them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentUnmuted(RoomEvent):
+    """The caller hears the agents again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerJoined(RoomEvent):
+    """Somebody who is no agent is in the room: ``kind`` is ``browser`` or ``sip``."""
+
+    identity: str
+    kind: str = "browser"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerLeft(RoomEvent):
+    """It is in the room no more. ``reason`` as in ``AgentLeft``."""
+
+    identity: str
+    kind: str = "browser"
+    reason: str = "left"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,6 +535,18 @@ EVENTS: dict[str, type[Event]] = {
         LegsBridged,
         RoomJoined,
         RoomLeft,
+        RoomInterrupted,
+        RoomResumed,
+        AgentDispatched,
+        AgentDispatchFailed,
+        AgentJoined,
+        AgentHeard,
+        AgentSilent,
+        AgentLeft,
+        AgentMuted,
+        AgentUnmuted,
+        PeerJoined,
+        PeerLeft,
         RecordingStarted,
         RecordingReady,
         RecordingFailed,

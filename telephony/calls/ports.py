@@ -16,6 +16,7 @@ from telephony.base.errors import Busy
 from telephony.calls.call import Call
 from telephony.calls.callback import Callback, CallbackStatus
 from telephony.calls.events import Event, LegOffered, MediaQuality
+from telephony.calls.meeting import Dispatch, Meeting
 from telephony.calls.money import Entry, Kind, Posting
 from telephony.calls.outcome import Cause, Outcome
 from telephony.calls.public import CallEvent
@@ -298,6 +299,68 @@ class RoomDirectory(Protocol):
 
     def leave(self, room: str, identity: str) -> None:
         """A leg leaves; the last one takes the room with it."""
+        ...
+
+
+class RoomLink(Protocol):
+    """A leg's place in a room with agents. After ``close`` or ``RoomLeft`` nothing does anything."""
+
+    def send(self, data: bytes, topic: str = "") -> None:
+        """A reliable data packet to everybody; kept until the room is entered, at most
+        ``MAX_DATA`` octets."""
+        ...
+
+    def send_digits(self, digits: str) -> None:
+        """Keys of the caller, for the agents to see."""
+        ...
+
+    def mute(self, on: bool) -> None:
+        """Whether the leg hears agents. While somebody else speaks in the room who is no agent it
+        hears none either (contract 4.6); ``AgentMuted`` or ``AgentUnmuted`` when that changes."""
+        ...
+
+    def dispatch(self, dispatch: Dispatch) -> None:
+        """Call an agent in, again or another; ``AgentDispatched`` and what came of it follow."""
+        ...
+
+    def close(self) -> None:
+        """Leave; ``RoomLeft`` follows at once. The room stays for who is in it. Idempotent."""
+        ...
+
+
+class AgentRooms(Protocol):
+    """Rooms where calls meet agents: a conference server's, or those of this process."""
+
+    def ready(self) -> str | None:
+        """Why no agent can be met now, or None."""
+        ...
+
+    def meet(self, meeting: Meeting, media: Media, emit: Emit) -> RoomLink:
+        """Bridge a leg into a room, and call the agent in.
+
+        What the leg says from now on is heard by the agent, from its first sample, however long
+        the agent takes to come, up to some seconds. Never blocks, never raises: ``RoomJoined``
+        comes when we are in, ``RoomLeft`` exactly once, in between the events of ``RoomEvent``,
+        and ``DigitPressed`` of the leg for keys that agents press.
+        """
+        ...
+
+    async def dispatch(self, room: str, dispatch: Dispatch) -> None:
+        """Make the room where there is none and call an agent in, for somebody else than a leg.
+
+        Raises:
+            Unavailable: the server does not answer.
+            Refused: it will not.
+        """
+        ...
+
+    async def send(self, room: str, data: bytes, topic: str = "") -> None:
+        """A reliable data packet to everybody in a live room. Raises as ``dispatch``, and
+        NotFound where there is no such room."""
+        ...
+
+    async def delete(self, room: str) -> None:
+        """Send everybody out and close the room; no room is no error. Raises as ``dispatch``."""
         ...
 
 

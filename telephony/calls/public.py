@@ -11,7 +11,7 @@ from typing import Any
 
 from telephony.calls import events as e
 from telephony.calls.call import Call
-from telephony.calls.outcome import Outcome
+from telephony.calls.outcome import Cause, Outcome
 from telephony.calls.state import Direction
 
 TYPES: dict[type[e.Event], str] = {
@@ -40,6 +40,18 @@ TYPES: dict[type[e.Event], str] = {
     e.LegsBridged: "call.bridged",
     e.RoomJoined: "room_started",
     e.RoomLeft: "room_finished",
+    e.RoomInterrupted: "room.interrupted",
+    e.RoomResumed: "room.resumed",
+    e.AgentDispatched: "agent.dispatched",
+    e.AgentDispatchFailed: "agent.dispatch_failed",
+    e.AgentJoined: "worker.room_connected",
+    e.AgentHeard: "worker.first_agent_audio",
+    e.AgentSilent: "worker.no_first_audio_timeout",
+    e.AgentLeft: "worker.room_disconnected",
+    e.AgentMuted: "agent.muted",
+    e.AgentUnmuted: "agent.unmuted",
+    e.PeerJoined: "room.participant_joined",
+    e.PeerLeft: "room.participant_left",
     e.RecordingStarted: "call.recording.started",
     e.RecordingReady: "call.recording.ready",
     e.RecordingFailed: "call.recording.failed",
@@ -55,7 +67,17 @@ TYPES: dict[type[e.Event], str] = {
 # What may be dropped when the store stays away over the ceiling (design.md section 5): facts
 # that move no state and that no report is the poorer for.
 INFORMATIONAL = frozenset(
-    {e.PromptPlayed, e.DigitsSent, e.ToneHeard, e.VariableSet, e.LegEarlyMedia}
+    {
+        e.PromptPlayed,
+        e.DigitsSent,
+        e.ToneHeard,
+        e.VariableSet,
+        e.LegEarlyMedia,
+        e.RoomInterrupted,
+        e.RoomResumed,
+        e.AgentMuted,
+        e.AgentUnmuted,
+    }
 )
 
 # Said in columns of their own; and where a file lies on this machine is nobody's business.
@@ -116,9 +138,15 @@ def publish(
         cause = outcome.cause.value if outcome.cause else None
     elif isinstance(event, e.TransferFailed):
         cause = event.cause
+    elif isinstance(event, e.AgentDispatchFailed):
+        cause = Cause.AGENT_UNAVAILABLE.value
+    elif isinstance(event, e.AgentSilent):
+        cause = Cause.SILENT_BOT.value
     if isinstance(event, e.CallEnded):
         payload["duration_seconds"] = call.duration_seconds
     provider = "telephony"
+    if isinstance(event, (e.RoomEvent, e.RoomJoined, e.RoomLeft)):
+        provider = event.provider
     if isinstance(event, e.LegEvent) and not isinstance(event, _OWN):
         leg = call.leg(event.leg)
         provider = leg.provider if leg is not None else getattr(event, "provider", provider)
