@@ -324,7 +324,8 @@ class RoomLink(Protocol):
         ...
 
     def close(self) -> None:
-        """Leave; ``RoomLeft`` follows at once. The room stays for who is in it. Idempotent."""
+        """Leave, and close the room, which is the call's own, for whoever is still in it;
+        ``RoomLeft`` follows at once. Idempotent."""
         ...
 
 

@@ -19,6 +19,7 @@ from telephony.calls import commands as c
 from telephony.calls import events as e
 from telephony.calls.callback import Callback
 from telephony.calls.leg import Leg
+from telephony.calls.meeting import Dispatch, Meeting
 from telephony.calls.outcome import Cause, EndedBy, Outcome
 from telephony.calls.ports import (
     AnswerHeard,
@@ -26,8 +27,10 @@ from telephony.calls.ports import (
     GreetingHeard,
     LegControl,
     Recorded,
+    RoomLink,
 )
 from telephony.calls.role import Role
+from telephony.calls.state import Direction
 from telephony.switchboard.playout import Playout
 from telephony.switchboard.transfers import Transfers
 
@@ -48,6 +51,7 @@ class Executor:
         self._kit = session.kit
         self._playouts: dict[str, Playout] = {}
         self._rooms: dict[str, c.JoinRoom] = {}
+        self._links: dict[str, RoomLink] = {}
         self._stop_reasons: dict[str, str] = {}
         self._messages = 0
         self._promises = 0
@@ -65,6 +69,8 @@ class Executor:
             self._session.legs.pop(event.leg, None)
             self._playouts.pop(event.leg, None)
             self._leave(event.leg)
+        elif isinstance(event, e.RoomLeft):
+            self._links.pop(event.leg, None)
         await self.transfers.observe(event)
 
     @property
@@ -329,7 +335,10 @@ class Executor:
 
     async def _join_room(self, order: c.JoinRoom) -> None:
         leg = self.leg(order.leg)
-        if leg is None or order.leg in self._rooms:
+        if leg is None or order.leg in self._rooms or order.leg in self._links:
+            return
+        if order.dispatch is not None:
+            self._meet(order, order.dispatch, leg)
             return
         now = self._kit.clock.now()
         try:
@@ -341,10 +350,48 @@ class Executor:
         self._rooms[order.leg] = order
         self._session.emit(e.RoomJoined(at=now, leg=order.leg, room=order.room))
 
+    def _meet(self, order: c.JoinRoom, dispatch: Dispatch, leg: LegControl) -> None:
+        agents, call = self._kit.agents, self._session.call
+        if agents is None:
+            now = self._kit.clock.now()
+            self._session.emit(e.RoomLeft(at=now, leg=order.leg, room=order.room, reason="refused"))
+            return
+        outbound = call.direction is Direction.OUTBOUND
+        far, near = call.from_number, call.to_number
+        meeting = Meeting(
+            room=order.room,
+            call=call.id,
+            identity=order.leg,
+            # What LiveKit's own SIP service says of its callers: agents look for these.
+            attributes={
+                "sip.callID": call.id,
+                "sip.callStatus": "active",
+                "sip.phoneNumber": near if outbound else far,
+                "sip.trunkPhoneNumber": far if outbound else near,
+                "sip.trunkID": call.trunk or "",
+            },
+            dispatch=dispatch,
+        )
+        self._links[order.leg] = agents.meet(meeting, leg.media, self._session.emit)
+
+    async def _dispatch_agent(self, order: c.DispatchAgent) -> None:
+        if (link := self._links.get(order.leg)) is not None:
+            link.dispatch(order.dispatch)
+
+    async def _mute_agent(self, order: c.MuteAgent) -> None:
+        if (link := self._links.get(order.leg)) is not None:
+            link.mute(order.on)
+
+    async def _send_data(self, order: c.SendData) -> None:
+        if (link := self._links.get(order.leg)) is not None:
+            link.send(order.data.encode(), order.topic)
+
     async def _leave_room(self, order: c.LeaveRoom) -> None:
         self._leave(order.leg)
 
     def _leave(self, leg: str) -> None:
+        if (link := self._links.pop(leg, None)) is not None:
+            link.close()
         joined = self._rooms.pop(leg, None)
         if joined is not None:
             self._kit.rooms.leave(self._room(joined.room), leg)
@@ -450,7 +497,7 @@ class Executor:
         return Outcome.canceled(outcome.ended_by)
 
     def leave_rooms(self) -> None:
-        for leg in list(self._rooms):
+        for leg in [*self._rooms, *self._links]:
             self._leave(leg)
 
     def close(self) -> None:
@@ -474,6 +521,9 @@ _TABLE: dict[type[c.Command], Callable[[Executor, Any], Awaitable[Outcome | None
     c.QueueCallback: Executor._queue_callback,
     c.JoinRoom: Executor._join_room,
     c.LeaveRoom: Executor._leave_room,
+    c.DispatchAgent: Executor._dispatch_agent,
+    c.MuteAgent: Executor._mute_agent,
+    c.SendData: Executor._send_data,
     c.Mute: Executor._mute,
     c.SendDigits: Executor._send_digits,
     c.WatchAnswer: Executor._watch_answer,

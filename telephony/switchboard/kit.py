@@ -14,7 +14,7 @@ import structlog
 from telephony.accounts.ports import Directory
 from telephony.base.clock import Clock
 from telephony.base.ids import Ids
-from telephony.calls.ports import CallbackQueue, Carrier, RoomDirectory, Speech
+from telephony.calls.ports import AgentRooms, CallbackQueue, Carrier, RoomDirectory, Speech
 from telephony.reports.cost import Rates
 from telephony.switchboard.journal import Journal
 
@@ -77,7 +77,8 @@ async def anybody(organization: str) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kit:
     """Ports and shared things. ``nudge`` tells the callback scheduler that a row is new;
-    ``sleep`` is the loop's own unless a test says otherwise. Without ``rates`` calls cost nothing.
+    ``sleep`` is the loop's own unless a test says otherwise. Without ``rates`` calls cost nothing,
+    without ``agents`` they meet none.
     ``afford`` raises where an organization may start nothing that costs money."""
 
     config: SwitchboardConfig
@@ -89,6 +90,7 @@ class Kit:
     directory: Directory
     clock: Clock
     ids: Ids
+    agents: AgentRooms | None = None
     nudge: Callable[[], None] = lambda: None
     rates: Rates | None = None
     afford: Afford = anybody
