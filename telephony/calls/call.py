@@ -102,7 +102,7 @@ class Call:
                     changes.update(status=Status.ACTIVE, answered_at=event.at)
             case e.RoomJoined():
                 changes["room"] = event.room
-            case e.PeerJoined() if self.status is Status.CONNECTING:
+            case e.ConversationBegan() if self.status is Status.CONNECTING:
                 # A browser's session has no leg that could be answered.
                 changes.update(status=Status.ACTIVE, answered_at=event.at)
             case e.RecordingStarted(kind="call"):

@@ -161,6 +161,15 @@ class DispatchAgent(LegCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallAgent(Command):
+    """Call an agent once more into the room of a browser's session; ``AgentDispatched`` or
+    ``AgentDispatchFailed`` comes back."""
+
+    room: str
+    dispatch: Dispatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MuteAgent(LegCommand):
     """Whether the leg hears the agents of its room; ``AgentMuted`` or ``AgentUnmuted`` follows."""
 

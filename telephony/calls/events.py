@@ -285,6 +285,24 @@ class RoomEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoomOpened(RoomEvent):
+    """The room of a browser's session is there; nobody of ours enters it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomClosed(RoomEvent):
+    """It is there no more. ``reason``: "" (we closed it), ``deleted`` (somebody else did: so an
+    agent ends it) or ``lost`` (the conference server was away, and has forgotten it)."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationBegan(RoomEvent):
+    """Browser and agent are both in the room: a browser's session is answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoomInterrupted(RoomEvent):
     """The conference server cannot be reached; nobody in the room hears us. Then comes
     ``RoomResumed``, or ``RoomLeft``."""
@@ -373,6 +391,19 @@ class PeerLeft(RoomEvent):
     identity: str
     kind: str = "browser"
     reason: str = "left"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSent(Event):
+    """A text for the agent (contract 4.8). ``mode``: ``respond`` or ``context``.
+
+    ``status``: ``accepted``, then ``delivered`` (it is in the room) or ``failed``.
+    """
+
+    message: str
+    mode: str
+    status: str
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -535,6 +566,9 @@ EVENTS: dict[str, type[Event]] = {
         LegsBridged,
         RoomJoined,
         RoomLeft,
+        RoomOpened,
+        RoomClosed,
+        ConversationBegan,
         RoomInterrupted,
         RoomResumed,
         AgentDispatched,
@@ -547,6 +581,7 @@ EVENTS: dict[str, type[Event]] = {
         AgentUnmuted,
         PeerJoined,
         PeerLeft,
+        MessageSent,
         RecordingStarted,
         RecordingReady,
         RecordingFailed,

@@ -371,6 +371,22 @@ class AgentRooms(Protocol):
 @dataclass(frozen=True, slots=True)
 class Append:
     """One event to be written with the call's row after it, and the report with the last one."""
+class Attendance(Protocol):
+    """Who is in rooms that no leg of ours is in."""
+
+    def watch(self, room: str, emit: Emit) -> Callable[[], None]:
+        """Look from now on at a room that is there, until what this returns is called.
+
+        ``PeerJoined``, ``AgentJoined`` and their leaving, ``RoomClosed`` where somebody else closed
+        it, ``RoomOpened`` where it is there again.
+        """
+        ...
+
+    async def exists(self, room: str) -> bool:
+        """Whether there is such a room now. Raises Unavailable, Refused."""
+        ...
+
+
 
     event: CallEvent
     call: Call
@@ -436,8 +452,11 @@ class RoomTokens(Protocol):
         """Where the browser connects to, ``wss://…``."""
         ...
 
-    def mint(self, room: str, identity: str, seconds: int) -> str:
-        """A token that lets ``identity`` speak, listen and send data in ``room``, for so long."""
+    def mint(self, room: str, identity: str, seconds: int, name: str = "") -> str:
+        """A token that lets ``identity`` speak, listen and send data in ``room``, for so long.
+
+        ``name`` is what others in the room see.
+        """
         ...
 
 

@@ -40,6 +40,9 @@ TYPES: dict[type[e.Event], str] = {
     e.LegsBridged: "call.bridged",
     e.RoomJoined: "room_started",
     e.RoomLeft: "room_finished",
+    e.RoomOpened: "room_started",
+    e.RoomClosed: "room_finished",
+    e.ConversationBegan: "call.answered",
     e.RoomInterrupted: "room.interrupted",
     e.RoomResumed: "room.resumed",
     e.AgentDispatched: "agent.dispatched",
@@ -52,6 +55,7 @@ TYPES: dict[type[e.Event], str] = {
     e.AgentUnmuted: "agent.unmuted",
     e.PeerJoined: "room.participant_joined",
     e.PeerLeft: "room.participant_left",
+    e.MessageSent: "call.message_sent",
     e.RecordingStarted: "call.recording.started",
     e.RecordingReady: "call.recording.ready",
     e.RecordingFailed: "call.recording.failed",
@@ -142,8 +146,12 @@ def publish(
         cause = Cause.AGENT_UNAVAILABLE.value
     elif isinstance(event, e.AgentSilent):
         cause = Cause.SILENT_BOT.value
+    status = call.status.value
     if isinstance(event, e.CallEnded):
         payload["duration_seconds"] = call.duration_seconds
+    elif isinstance(event, e.MessageSent):
+        # Here the row's status is the message's own (contract 4.8).
+        status, payload["messageId"] = event.status, event.message
     provider = "telephony"
     if isinstance(event, (e.RoomEvent, e.RoomJoined, e.RoomLeft)):
         provider = event.provider
@@ -157,7 +165,7 @@ def publish(
         seq=seq,
         provider=provider,
         event_type=event_type(event, call),
-        status=call.status.value,
+        status=status,
         failure_cause=cause,
         sip_status_code=sip_status,
         sip_status=sip_reason,

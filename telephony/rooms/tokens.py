@@ -17,7 +17,7 @@ class LiveKitTokens:
         self._key = key
         self._secret = secret
 
-    def mint(self, room: str, identity: str, seconds: int) -> str:
+    def mint(self, room: str, identity: str, seconds: int, name: str = "") -> str:
         grants = api.VideoGrants(
             room_join=True,
             room=room,
@@ -26,5 +26,5 @@ class LiveKitTokens:
             can_publish_data=True,
         )
         token = api.AccessToken(self._key, self._secret)
-        token = token.with_identity(identity).with_grants(grants)
+        token = token.with_identity(identity).with_name(name).with_grants(grants)
         return token.with_ttl(timedelta(seconds=seconds)).to_jwt()
