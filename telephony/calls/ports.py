@@ -365,12 +365,6 @@ class AgentRooms(Protocol):
         ...
 
 
-# --- records -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    """One event to be written with the call's row after it, and the report with the last one."""
 class Attendance(Protocol):
     """Who is in rooms that no leg of ours is in."""
 
@@ -387,6 +381,12 @@ class Attendance(Protocol):
         ...
 
 
+# --- records -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One event to be written with the call's row after it, and the report with the last one."""
 
     event: CallEvent
     call: Call
