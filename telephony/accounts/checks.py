@@ -1,6 +1,7 @@
 """What a trunk, a phone or a number may be called and hold, whoever writes it down.
 
-The API and telephony.toml use the same checks; each raises ``ValueError`` in words.
+The API and telephony.toml use the same checks; each of a single value raises ``ValueError`` in
+words.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from urllib.parse import urlsplit
+
+from telephony.accounts.model import Trunk, TrunkKind
+from telephony.base.errors import BadInput
 
 MAX_GATEWAYS = 16
 MAX_SOURCES = 64
@@ -65,6 +69,27 @@ def gateway(text: str) -> str:
         except ValueError:
             raise ValueError(f"{text[:80]!r}: {host} is no IPv6 address") from None
     return text
+
+
+def livekit_trunk(text: str) -> str:
+    """The id of an outbound trunk that LiveKit knows, or nothing."""
+    if not re.fullmatch(r"(ST_[A-Za-z0-9]{1,60})?", text):
+        raise ValueError("must be the id of an outbound trunk of LiveKit, such as ST_abc123")
+    return text
+
+
+def ways(trunk: Trunk) -> Trunk:
+    """A trunk that leads somewhere, or ``BadInput`` naming what is missing."""
+    if trunk.kind is TrunkKind.SIP and not trunk.gateways:
+        raise BadInput("gateways: a SIP trunk needs at least one", field="gateways")
+    if trunk.kind is TrunkKind.LIVEKIT and not (trunk.livekit_trunk or trunk.gateways):
+        raise BadInput(
+            "livekitTrunkId: a trunk of LiveKit needs its id there (livekit_trunk), or a gateway",
+            field="livekitTrunkId",
+        )
+    if trunk.kind is TrunkKind.LIVEKIT and trunk.register:
+        raise BadInput("register: LiveKit does not register with anybody", field="register")
+    return trunk
 
 
 def source(text: str) -> str:

@@ -22,6 +22,21 @@ class Transport(StrEnum):
     TCP = "tcp"
 
 
+class TrunkKind(StrEnum):
+    """Who speaks SIP on a trunk: we, or LiveKit's SIP service for us."""
+
+    SIP = "sip"
+    LIVEKIT = "livekit"
+
+
+class MediaEncryption(StrEnum):
+    """Whether the sound of a trunk that LiveKit speaks on is encrypted (SRTP)."""
+
+    DISABLE = "disable"
+    ALLOW = "allow"
+    REQUIRE = "require"
+
+
 class NumberDirection(StrEnum):
     """The contract's closed set."""
 
@@ -87,12 +102,19 @@ class Trunk:
 
     ``gateways`` are ``host`` or ``host:port`` or ``sip:`` URIs, tried in order. ``headers`` go
     into every INVITE. ``from_file``: made by telephony.toml and read-only in the API.
+
+    Of ``kind`` ``livekit`` it is LiveKit's SIP service that sends the INVITEs: through the
+    outbound trunk ``livekit_trunk`` that it knows (``ST_…``), or where that is empty to the first
+    gateway.
     """
 
     id: str
     organization: str
     name: str
-    gateways: tuple[str, ...]
+    gateways: tuple[str, ...] = ()
+    kind: TrunkKind = TrunkKind.SIP
+    livekit_trunk: str = ""
+    media_encryption: MediaEncryption = MediaEncryption.DISABLE
     transport: Transport = Transport.UDP
     username: str = ""
     password: str = field(default="", repr=False)
@@ -108,6 +130,11 @@ class Trunk:
     from_file: bool = False
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def provider(self) -> str:
+        """What the events of its calls say that they came over."""
+        return self.kind.value
 
     @property
     def rules(self) -> NumberRules:

@@ -12,7 +12,7 @@ from telephony.base.errors import BadInput
 def find_trunk(trunks: Sequence[Trunk], wanted: str) -> Trunk | None:
     """The trunk of that id or name; ``default`` is the first there is."""
     for trunk in trunks:
-        if wanted in (trunk.id, trunk.name):
+        if wanted and wanted in (trunk.id, trunk.name, trunk.livekit_trunk):
             return trunk
     return trunks[0] if wanted == DEFAULT_TRUNK and trunks else None
 

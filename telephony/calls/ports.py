@@ -236,7 +236,11 @@ class ReferResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialRequest:
-    """One leg to dial. ``to``: E.164, or a phone's user where ``phone`` is True."""
+    """One leg to dial. ``to``: E.164, or a phone's user where ``phone`` is True.
+
+    ``max_seconds``: how long it will last from the answer at most, for carriers that can end it
+    where we no longer can. ``digits`` are pressed once it is answered (``w``: half a second).
+    """
 
     leg: str
     call: str
@@ -246,6 +250,8 @@ class DialRequest:
     trunk: str | None = None
     phone: bool = False
     ring_seconds: float = 60.0
+    max_seconds: float = 14_400.0
+    digits: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
 

@@ -4,24 +4,35 @@ and the rate card of all."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from telephony.accounts import checks
 from telephony.accounts.kyb import KybPolicy
 from telephony.accounts.model import (
     DEFAULT_ORGANIZATION,
     DEFAULT_TRUNK,
+    MediaEncryption,
     NumberDirection,
     Phone,
     PhoneNumber,
     Transport,
     Trunk,
+    TrunkKind,
 )
 from telephony.accounts.ports import Offered
+from telephony.base.errors import BadInput
 from telephony.base.number import is_e164
 from telephony.reports.cost import Rate, Rates
 from telephony.settings.kinds import Name, Price, Usd, check_url
@@ -35,10 +46,13 @@ class TrunkTable(Table):
     """One ``[[trunks]]``."""
 
     name: Annotated[str, AfterValidator(checks.name)]
+    kind: TrunkKind = TrunkKind.SIP
     gateways: Annotated[
         list[Annotated[str, AfterValidator(checks.gateway)]],
-        Field(min_length=1, max_length=checks.MAX_GATEWAYS),
-    ]
+        Field(max_length=checks.MAX_GATEWAYS),
+    ] = []
+    livekit_trunk: Annotated[str, AfterValidator(checks.livekit_trunk)] = ""
+    media_encryption: MediaEncryption = MediaEncryption.DISABLE
     transport: Transport = Transport.UDP
     username: Annotated[str, AfterValidator(checks.credential)] = ""
     password: SecretStr = SecretStr("")
@@ -54,6 +68,14 @@ class TrunkTable(Table):
     max_calls: Annotated[int, Field(ge=1, le=100_000)] | None = None
     headers: Annotated[dict[str, str], AfterValidator(checks.headers)] = {}
 
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> TrunkTable:
+        try:
+            checks.ways(self.row(datetime.min.replace(tzinfo=UTC)))
+        except BadInput as error:
+            raise ValueError(error.message) from None
+        return self
+
     @field_validator("caller_ids")
     @classmethod
     def _numbers(cls, value: list[str]) -> list[str]:
@@ -67,7 +89,10 @@ class TrunkTable(Table):
             id=f"trunk_{self.name}",
             organization=DEFAULT_ORGANIZATION,
             name=self.name,
+            kind=self.kind,
             gateways=tuple(self.gateways),
+            livekit_trunk=self.livekit_trunk,
+            media_encryption=self.media_encryption,
             transport=self.transport,
             username=self.username,
             password=self.password.get_secret_value(),

@@ -18,12 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from telephony.accounts.model import (
     NumberDirection,
+    MediaEncryption,
     NumberSource,
     Phone,
     PhoneNumber,
     Transport,
     Trunk,
 )
+    TrunkKind,
 from telephony.base.errors import BadInput
 from telephony.store.database import Database
 from telephony.store.secrets import Cipher
@@ -89,6 +91,8 @@ class Noun(Generic[Item]):
             members["transport"] = Transport(members["transport"])
         if "direction" in members:
             members["direction"] = NumberDirection(members["direction"])
+            members["kind"] = TrunkKind(members["kind"])
+            members["media_encryption"] = MediaEncryption(members["media_encryption"])
             members["source"] = NumberSource(members["source"])
         return self._make(**members)
 

@@ -262,6 +262,9 @@ trunks = sa.Table(
     sa.Column("updated_at", Moment, nullable=False),
     sa.UniqueConstraint("organization", "name"),
 )
+    sa.Column("kind", sa.String(8), nullable=False, server_default="sip"),
+    sa.Column("livekit_trunk", Text, nullable=False, server_default=""),
+    sa.Column("media_encryption", sa.String(8), nullable=False, server_default="disable"),
 
 phones = sa.Table(
     "phones",

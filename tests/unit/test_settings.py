@@ -205,7 +205,7 @@ def test_what_others_set_for_themselves_is_no_setting_of_ours() -> None:
         ("api_prot = 1", ["api_prot", "telephony.toml", "api_port"]),
         ("zzz = 1", ["zzz", "telephony.toml"]),
         ('[[trunks]]\nname="a"\ngateways=["h"]\ngatways=[]', ["trunks[0].gatways", "gateways"]),
-        ('[[trunks]]\nname="a"', ["trunks[0].gateways", "is required"]),
+        ('[[trunks]]\nname="a"', ["trunks[0]", "gateways", "at least one"]),
         ('[[trunks]]\nname="a"\ngateways=["a b"]', ["trunks[0].gateways[0]", "'a b'"]),
         ('[[trunks]]\nname="default"\ngateways=["h"]', ["trunks[0].name", "default"]),
         ('[[trunks]]\nname="a"\ngateways=["h"]\n' * 2, ["trunks", "a is there twice"]),

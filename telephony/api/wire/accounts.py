@@ -9,13 +9,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from telephony.accounts import checks
-from telephony.accounts.model import Phone, Transport, Trunk
+from telephony.accounts.model import MediaEncryption, Phone, Transport, Trunk, TrunkKind
 from telephony.api.wire.base import E164, Body, Camel, Int
 from telephony.base.clock import iso
 
 Gateways = Annotated[
     list[Annotated[str, AfterValidator(checks.gateway)]],
-    Field(min_length=1, max_length=checks.MAX_GATEWAYS),
+    Field(max_length=checks.MAX_GATEWAYS),
 ]
 Sources = Annotated[
     list[Annotated[str, AfterValidator(checks.source)]], Field(max_length=checks.MAX_SOURCES)
@@ -28,9 +28,16 @@ Headers = Annotated[dict[str, str], AfterValidator(checks.headers)]
 Rate = Annotated[float, Field(strict=False, gt=0, le=10_000, allow_inf_nan=False)]
 # An enum cannot be strict here: in JSON it is a string.
 Carriage = Annotated[Transport, Field(strict=False)]
+Kind = Annotated[TrunkKind, Field(strict=False)]
+Encryption = Annotated[MediaEncryption, Field(strict=False)]
+LiveKitTrunk = Annotated[str, AfterValidator(checks.livekit_trunk)]
 
 
 class _TrunkOptions(Body):
+    kind: Kind | None = None
+    gateways: Gateways | None = None
+    livekit_trunk_id: LiveKitTrunk | None = None
+    media_encryption: Encryption | None = None
     transport: Carriage | None = None
     username: Credential | None = None
     password: Credential | None = None
@@ -49,7 +56,7 @@ class _TrunkOptions(Body):
         values: dict[str, Any] = {}
         for name in self.model_fields_set:
             value = getattr(self, name)
-            field = "register" if name == "register_" else name
+            field = _FIELDS.get(name, name)
             if value is None:
                 if field in _CLEARED:
                     values[field] = _CLEARED[field]
@@ -58,7 +65,11 @@ class _TrunkOptions(Body):
         return values
 
 
+_FIELDS = {"register_": "register", "livekit_trunk_id": "livekit_trunk"}
+
 _CLEARED: dict[str, Any] = {
+    "livekit_trunk": "",
+    "media_encryption": MediaEncryption.DISABLE,
     "transport": Transport.UDP,
     "username": "",
     "password": "",
@@ -76,20 +87,21 @@ _CLEARED: dict[str, Any] = {
 
 class TrunkCreate(_TrunkOptions):
     name: Annotated[str, AfterValidator(checks.name)]
-    gateways: Gateways
 
     def row(self, item: str, organization: str, now: datetime) -> Trunk:
-        return Trunk(
+        """Raises BadInput: it leads nowhere."""
+        trunk = Trunk(
             id=item, organization=organization, created_at=now, updated_at=now, **self.given()
         )
+        return checks.ways(trunk)
 
 
 class TrunkPatch(_TrunkOptions):
     name: Annotated[str, AfterValidator(checks.name)] | None = None
-    gateways: Gateways | None = None
 
     def changed(self, trunk: Trunk, now: datetime) -> Trunk:
-        return replace(trunk, updated_at=now, **self.given())
+        """Raises BadInput: it would lead nowhere."""
+        return checks.ways(replace(trunk, updated_at=now, **self.given()))
 
 
 class TrunkRow(Camel):
@@ -98,7 +110,10 @@ class TrunkRow(Camel):
     id: str
     organization_id: str
     name: str
+    kind: str
     gateways: list[str]
+    livekit_trunk_id: str | None
+    media_encryption: str
     transport: str
     username: str | None
     has_password: bool
@@ -122,7 +137,10 @@ class TrunkRow(Camel):
                 "id": trunk.id,
                 "organizationId": trunk.organization,
                 "name": trunk.name,
+                "kind": trunk.kind.value,
                 "gateways": list(trunk.gateways),
+                "livekitTrunkId": trunk.livekit_trunk or None,
+                "mediaEncryption": trunk.media_encryption.value,
                 "transport": trunk.transport.value,
                 "username": trunk.username or None,
                 "hasPassword": bool(trunk.password),

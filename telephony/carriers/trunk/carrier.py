@@ -27,13 +27,13 @@ from telephony.calls.ports import (
     Emit,
     LegControl,
 )
+from telephony.carriers.caps import TrunkCaps
+from telephony.carriers.dead_leg import DeadLeg
 from telephony.carriers.trunk.addresses import Addresses
 from telephony.carriers.trunk.board import Board
 from telephony.carriers.trunk.config import TrunkConfig
-from telephony.carriers.trunk.dead_leg import DeadLeg
 from telephony.carriers.trunk.dialing import Dialling
 from telephony.carriers.trunk.door import Door
-from telephony.carriers.trunk.gateways import TrunkCaps
 from telephony.carriers.trunk.identity import number_for_trunk
 from telephony.carriers.trunk.leg import TrunkLeg
 from telephony.carriers.trunk.limits import SourceLimits

@@ -1,7 +1,7 @@
 """What the wire said, in the taxonomy of ``calls/outcome.py``, and the way back (design.md §9).
 
-Three tables: final responses to our INVITE, Q.850 causes where the status alone says nothing
-(RFC 3326), and the status that refuses a call coming in.
+Final responses to our INVITE are in ``carriers/statuses.py``; here are the status that refuses a
+call coming in, and how a session of the agent ended.
 """
 
 from __future__ import annotations
@@ -9,31 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from telephony.calls.outcome import Cause, EndedBy, Outcome
+from telephony.carriers.statuses import BUSY, DECLINED, outcome_of_status
 from telephony.sip.events import By, Ending, EndKind
-
-BUSY = frozenset({486, 600})
-NO_ANSWER = frozenset({408, 480})
-DECLINED = {
-    403: Cause.FORBIDDEN,
-    603: Cause.DECLINED,
-    607: Cause.BLOCKED,
-    608: Cause.BLOCKED,
-}
-FAILED = {
-    404: Cause.NOT_FOUND,
-    410: Cause.NOT_FOUND,
-    604: Cause.NOT_FOUND,
-    484: Cause.INVALID_NUMBER,
-    488: Cause.MEDIA_INCOMPATIBLE,
-    606: Cause.MEDIA_INCOMPATIBLE,
-}
-
-# Gateways to the telephone network send 5xx with the network's own cause beside it (RFC 3398
-# §7.2.4.1 in reverse); where the status is one of the tables above, the status is right.
-Q850_BUSY = frozenset({17})
-Q850_NO_ANSWER = frozenset({18, 19, 20})
-Q850_DECLINED = frozenset({21})
-Q850_FAILED = {1: Cause.NOT_FOUND, 22: Cause.NOT_FOUND, 28: Cause.INVALID_NUMBER}
 
 REFUSALS: dict[Cause | None, int] = {
     None: 480,
@@ -74,27 +51,6 @@ Q850_OF_HANGUP: dict[Cause | None, int] = {
     Cause.INTERRUPTED: 41,
     Cause.CAPACITY: 34,
 }
-
-
-def outcome_of_status(status: int, reason: str = "", q850: int | None = None) -> Outcome:
-    """The outcome of a call of ours that was refused with ``status`` (300 to 699)."""
-    text = reason or None
-    if status in BUSY:
-        return Outcome.busy(status, text)
-    if status in NO_ANSWER:
-        return Outcome.no_answer(status, text, EndedBy.CALLEE)
-    if status in DECLINED:
-        return Outcome.declined(DECLINED[status], status, text)
-    if status in FAILED:
-        return Outcome.failed(FAILED[status], status, text, EndedBy.CALLEE)
-    if q850 in Q850_BUSY:
-        return Outcome.busy(status, text)
-    if q850 in Q850_NO_ANSWER:
-        return Outcome.no_answer(status, text, EndedBy.CALLEE)
-    if q850 in Q850_DECLINED:
-        return Outcome.declined(Cause.DECLINED, status, text)
-    cause = Q850_FAILED.get(q850 or 0, Cause.CARRIER_ERROR)
-    return Outcome.failed(cause, status, text, EndedBy.CALLEE)
 
 
 def outcome_of(ending: Ending, *, inbound: bool) -> Outcome:

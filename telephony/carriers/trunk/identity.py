@@ -11,24 +11,12 @@ from collections.abc import Iterable
 
 from telephony.accounts.model import Phone, PhoneNumber, Trunk
 from telephony.base.number import NumberRules, is_e164, to_e164, to_trunk
+from telephony.carriers.words import CONTROL, MAX_EXTENSION_SIZE, MAX_EXTENSIONS, clean
 from telephony.sip.message import Request
 from telephony.sip.uri import NameAddr, SyntaxFault, Uri
 
-MAX_PARTY = 128
-"""Characters of a dialled party or name that go into the records."""
-MAX_EXTENSIONS = 32
-MAX_EXTENSION_SIZE = 1024
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DIALLABLE = re.compile(r"\+?[0-9]{3,}")
-_TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _ANONYMOUS = frozenset({"anonymous", "restricted", "unavailable", "unknown"})
-
-
-def clean(text: str, ceiling: int = MAX_PARTY) -> str:
-    """Text of a peer as records and logs can hold it: no control characters, valid UTF-8."""
-    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return _CONTROL.sub("\ufffd", valid)[:ceiling]
 
 
 def looks_like_number(party: str) -> bool:
@@ -110,23 +98,6 @@ def extensions(request: Request) -> dict[str, str]:
     return found
 
 
-def outbound_headers(*sources: dict[str, str]) -> list[tuple[str, str]]:
-    """Headers to put into an INVITE: later sources win, names in any case.
-
-    Only ``X-`` headers and a few that trunks ask for pass, so that nobody who may write a header
-    can write a route, an identity or a body length (threat: header smuggling).
-    """
-    allowed = {"diversion", "alert-info", "subject", "priority", "user-to-user", "privacy"}
-    found: dict[str, tuple[str, str]] = {}
-    for source in sources:
-        for name, value in source.items():
-            key = name.lower()
-            if not _TOKEN.fullmatch(name) or not (key.startswith("x-") or key in allowed):
-                continue
-            found[key] = (name, _CONTROL.sub(" ", value)[:MAX_EXTENSION_SIZE])
-    return list(found.values())[:MAX_EXTENSIONS]
-
-
 def number_for_trunk(number: str, trunk: Trunk) -> str:
     """A number as the trunk wants it; what is no E.164 number goes as it is."""
     return to_trunk(number, trunk.rules) if is_e164(number) else number
@@ -135,7 +106,7 @@ def number_for_trunk(number: str, trunk: Trunk) -> str:
 def name_addr(user: str, hostport: str, display: str = "") -> str:
     """``"Display" <sip:user@host>`` for From, To and identity headers."""
     host, port = split_hostport(hostport)
-    return str(NameAddr(_CONTROL.sub(" ", display), Uri("sip", user or None, None, host, port)))
+    return str(NameAddr(CONTROL.sub(" ", display), Uri("sip", user or None, None, host, port)))
 
 
 def split_hostport(text: str) -> tuple[str, int | None]:

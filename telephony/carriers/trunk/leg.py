@@ -28,12 +28,14 @@ from telephony.calls.events import (
 from telephony.calls.outcome import Cause, Outcome, Status
 from telephony.calls.ports import DialRequest, Emit, Media, ReferResult
 from telephony.calls.state import Direction, LegState
-from telephony.carriers.trunk import causes, identity
+from telephony.carriers.statuses import outcome_of_status
+from telephony.carriers.trunk import causes
 from telephony.carriers.trunk.dialing import Dialling, Invitation
 from telephony.carriers.trunk.line import Line, Timer
 from telephony.carriers.trunk.saying import Place, credentials_of, invitation, refer_target
 from telephony.carriers.trunk.targets import Target
 from telephony.carriers.trunk.voice import Owner, Voice
+from telephony.carriers.words import clean, outbound_headers
 from telephony.sdp.model import SdpError
 from telephony.sdp.offer_answer import NotAcceptable
 from telephony.sip.agent import UserAgent
@@ -225,7 +227,7 @@ class TrunkLeg:
                 self._session,
                 refer_target(self._line, self._place, self._peer, to),
                 referred_by=f"<sip:{self._line.hostport(self._peer)}>",
-                headers=identity.outbound_headers(headers),
+                headers=outbound_headers(headers),
                 now=self._line.now,
             )
         except ValueError:
@@ -289,7 +291,7 @@ class TrunkLeg:
             if event.body or not voice.agreed:
                 voice.accept(event.body)
         except (SdpError, NotAcceptable) as fault:
-            log.info("trunk.answer_unusable", leg=self.id, reason=identity.clean(str(fault)))
+            log.info("trunk.answer_unusable", leg=self.id, reason=clean(str(fault)))
             self.end(Outcome.failed(Cause.MEDIA_INCOMPATIBLE, sip_status=488))
             return
         self._answered()
@@ -369,7 +371,7 @@ class TrunkLeg:
         try:
             body = voice.answer(event.body)
         except (SdpError, NotAcceptable) as fault:
-            self._line.refused(self._peer, 488, f"offer: {identity.clean(str(fault))}")
+            self._line.refused(self._peer, 488, f"offer: {clean(str(fault))}")
             order(agent.reject_offer, event.session, 488, now=now)
             return
         order(agent.accept_offer, event.session, body, now=now)
@@ -382,7 +384,7 @@ class TrunkLeg:
             self._voice.accept(body)
         except (SdpError, NotAcceptable) as fault:
             # What stood, stands (RFC 3261 §14.1).
-            log.info("trunk.answer_unusable", leg=self.id, reason=identity.clean(str(fault)))
+            log.info("trunk.answer_unusable", leg=self.id, reason=clean(str(fault)))
             return
         self._tell_hold()
 
@@ -427,7 +429,7 @@ class TrunkLeg:
         completed = 200 <= status < 300
         # A REFER that was not taken (405, 501, 603 …) is no word about the target: dial and
         # bridge. What comes after 202 is.
-        cause = causes.outcome_of_status(status).cause if status >= 300 else None
+        cause = outcome_of_status(status).cause if status >= 300 else None
         done(ReferResult(completed, completed or self._refer_taken, status, cause))
 
     # -- inside -----------------------------------------------------------------------------------

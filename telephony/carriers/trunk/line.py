@@ -10,11 +10,12 @@ from typing import Protocol
 from telephony.base.clock import Clock
 from telephony.base.trace import Action, Trace
 from telephony.calls.ports import Media
+from telephony.carriers.caps import TrunkCaps
+from telephony.carriers.silence import NoSound
 from telephony.carriers.trunk.board import Board
 from telephony.carriers.trunk.config import TrunkConfig
-from telephony.carriers.trunk.gateways import TrunkCaps
 from telephony.carriers.trunk.targets import Silences
-from telephony.carriers.trunk.voice import NoSound, Owner, Voice
+from telephony.carriers.trunk.voice import Owner, Voice
 from telephony.media.tally import Tally
 from telephony.sip.addresses import Destination
 from telephony.sip.agent import UserAgent

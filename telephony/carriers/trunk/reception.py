@@ -14,13 +14,14 @@ from telephony.calls.events import LegOffered
 from telephony.calls.ports import Offer, OfferedLeg
 from telephony.carriers.trunk.config import is_loopback
 from telephony.carriers.trunk.door import Door, Party, Turned
-from telephony.carriers.trunk.identity import clean, party
+from telephony.carriers.trunk.identity import party
 from telephony.carriers.trunk.leg import TrunkLeg
 from telephony.carriers.trunk.limits import SourceLimits
 from telephony.carriers.trunk.line import Line
 from telephony.carriers.trunk.registrar import Registrar
 from telephony.carriers.trunk.saying import Place
 from telephony.carriers.trunk.voice import unusable
+from telephony.carriers.words import clean
 from telephony.sdp.address import AddressPolicy
 from telephony.sip.addresses import Source
 from telephony.sip.events import InviteReceived, RegisterReceived

@@ -11,6 +11,7 @@ from telephony.carriers.trunk.dialing import Invitation
 from telephony.carriers.trunk.gateways import gateways
 from telephony.carriers.trunk.line import Line
 from telephony.carriers.trunk.targets import Target
+from telephony.carriers.words import outbound_headers
 from telephony.sip.auth import Credentials
 
 
@@ -37,14 +38,14 @@ def invitation(
     if trunk is None:
         from_ = identity.name_addr(request.from_number or "anonymous", ours, request.from_name)
         to = identity.name_addr(request.to, ours)
-        headers = identity.outbound_headers(request.headers)
+        headers = outbound_headers(request.headers)
         return Invitation(from_, to, tuple(headers), (), request.to, body)
     caller = request.from_number or (trunk.caller_ids[0] if trunk.caller_ids else "")
     said = identity.number_for_trunk(caller, trunk)
     found = gateways(trunk)
     # Who has an account is known by its domain; who has none, by his address.
     domain = found[0].hostport if trunk.username and found else ours
-    extra = identity.outbound_headers(trunk.headers, request.headers)
+    extra = outbound_headers(trunk.headers, request.headers)
     if said:
         from_ = identity.name_addr(said, domain, request.from_name)
         extra.append(("P-Asserted-Identity", identity.name_addr(said, domain, request.from_name)))

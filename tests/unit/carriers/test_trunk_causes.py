@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from telephony.calls.outcome import Cause, EndedBy, Outcome, Status
+from telephony.carriers.statuses import outcome_of_status
 from telephony.carriers.trunk.causes import (
     REFUSALS,
     best_of,
     hangup_reason,
     outcome_of,
-    outcome_of_status,
     refusal,
 )
 from telephony.sip.events import By, Ending, EndKind

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from telephony.accounts.agents import Agent, Tool
 from telephony.accounts.model import Phone, PhoneNumber, Trunk
 from telephony.carriers.trunk.config import TrunkConfig, is_loopback
 from telephony.carriers.trunk.door import Door, Party, Turned
-from telephony.carriers.trunk.identity import clean, dialled_by_trunk, outbound_headers
+from telephony.carriers.trunk.identity import dialled_by_trunk
 from telephony.carriers.trunk.limits import SourceLimits
 from telephony.carriers.trunk.registrar import Registrar
+from telephony.carriers.words import clean, outbound_headers
 from telephony.sip.addresses import Source
 from telephony.sip.auth import Credentials, DigestClient, DigestServer
 from telephony.sip.headers import Headers
@@ -41,6 +43,12 @@ class Book:
 
     def number(self, e164: str) -> PhoneNumber | None:
         return next((n for n in self.number_list if n.e164 == e164), None)
+
+    def agent(self, organization: str, agent: str) -> Agent | None:
+        return None
+
+    def tools(self, organization: str, agent: str) -> tuple[Tool, ...]:
+        return ()
 
     def watch(self, changed: object) -> None:
         return None

@@ -9,7 +9,8 @@ import pytest
 
 from telephony.accounts.model import Transport, Trunk
 from telephony.base.errors import BadInput
-from telephony.carriers.trunk.gateways import Gateway, TrunkCaps, gateways, parse_gateway
+from telephony.carriers.caps import TrunkCaps
+from telephony.carriers.trunk.gateways import Gateway, gateways, parse_gateway
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
 

@@ -29,9 +29,11 @@ def upgrade() -> None:
     _knowledge_up()
 
 
+    _trunks_up()
 def downgrade() -> None:
     _knowledge_down()
     _numbers_down()
+    _trunks_down()
     for table in ("attempts", "deliveries", "secrets", "endpoints"):
         op.drop_table(f"webhook_{table}")
     op.drop_table("ledger_entries")
@@ -270,6 +272,76 @@ def _knowledge_up() -> None:
         sa.Column("content_type", sa.Text(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
+def _trunks_up() -> None:
+    with op.batch_alter_table("trunks") as trunks:
+        for name, kind, usual in (
+            ("kind", sa.String(length=8), "sip"),
+            ("livekit_trunk", sa.Text(), ""),
+            ("media_encryption", sa.String(length=8), "disable"),
+        ):
+            trunks.add_column(sa.Column(name, kind, nullable=False, server_default=usual))
+
+
+def _trunks_down() -> None:
+    with op.batch_alter_table("trunks") as trunks:
+        for name in ("kind", "livekit_trunk", "media_encryption"):
+            trunks.drop_column(name)
+
+
+def _agents_up() -> None:
+    op.create_table(
+        "agents",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("organization", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("system_prompt", sa.Text(), nullable=False),
+        sa.Column("language", sa.Text(), nullable=False),
+        sa.Column("optimize_for", sa.String(length=16), nullable=True),
+        sa.Column("voice", sa.Text(), nullable=True),
+        sa.Column("dialplan", sa.Text(), nullable=True),
+        sa.Column("run_mode", sa.String(length=16), nullable=True),
+        sa.Column("timezone", sa.Text(), nullable=True),
+        sa.Column("first_message", sa.Text(), nullable=True),
+        sa.Column("inbound_first_message", sa.Text(), nullable=True),
+        sa.Column("outbound_first_message", sa.Text(), nullable=True),
+        sa.Column("prompt_variables", JSON, nullable=False),
+        sa.Column("extraction_fields", JSON, nullable=False),
+        sa.Column("options", JSON, nullable=False),
+        sa.Column("hooks", JSON, nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("updated_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_agents"),
+    )
+    op.create_index(
+        "ix_agents_organization_created_at_id", "agents", ["organization", "created_at", "id"]
+    )
+    op.create_table(
+        "agent_tools",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("organization", sa.String(length=64), nullable=False),
+        sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("parameters", JSON, nullable=False),
+        sa.Column("source", JSON, nullable=False),
+        sa.Column("pre_speech", sa.String(length=8), nullable=False),
+        sa.Column("sound", JSON, nullable=True),
+        sa.Column("simulation", JSON, nullable=True),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("updated_at", MOMENT, nullable=False),
+        sa.UniqueConstraint("agent", "name", name="uq_agent_tools_agent_name"),
+        sa.ForeignKeyConstraint(
+            ["agent"], ["agents.id"], name="fk_agent_tools_agent_agents", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_agent_tools"),
+    )
+
+
+def _agents_down() -> None:
+    op.drop_table("agent_tools")
+    op.drop_table("agents")
+
+
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("chunks", sa.Integer(), nullable=False),
         sa.Column("metadata", JSON, nullable=True),

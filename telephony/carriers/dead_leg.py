@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from telephony.calls.outcome import Outcome
 from telephony.calls.ports import Media, ReferResult
-from telephony.carriers.trunk.voice import NO_SOUND
+from telephony.carriers.silence import NO_SOUND
 
 
 class DeadLeg:
