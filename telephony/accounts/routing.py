@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from telephony.accounts.agents import Agent
 from telephony.accounts.model import DEFAULT_TRUNK, NumberDirection, PhoneNumber, Trunk
 from telephony.base.errors import BadInput
 
@@ -44,6 +45,15 @@ def choose_trunk(
     return trunks[0] if trunks else None
 
 
+def plan_of(
+    number: PhoneNumber, agent: Agent | None, dialplans: Collection[str], default: str | None
+) -> str | None:
+    """The dialplan that answers a number where its agent does not, or None: the agent's, the
+    number's, and where there is no agent the default."""
+    names = (number.dialplan, default) if agent is None else (agent.dialplan, number.dialplan)
+    return next((name for name in names if name is not None and name in dialplans), None)
+
+
 @dataclass(frozen=True, slots=True)
 class SetupStatus:
     """What a number is fit for (contract section 6.1); ``issues`` are sentences."""
@@ -57,9 +67,18 @@ class SetupStatus:
 
 
 def setup_status(
-    number: PhoneNumber, trunks: Sequence[Trunk], dialplans: frozenset[str], default: str | None
+    number: PhoneNumber,
+    trunks: Sequence[Trunk],
+    dialplans: frozenset[str],
+    default: str | None,
+    agent: Agent | None = None,
+    unfit: str | None = None,
 ) -> SetupStatus:
-    """The truth about a number: a trunk, and something that answers it."""
+    """The truth about a number: a trunk, and somebody or something that answers it.
+
+    ``agent`` is the number's, None where there is none of its id; ``unfit`` says why he cannot
+    talk with who calls.
+    """
     trunk = find_trunk(trunks, number.trunk or DEFAULT_TRUNK)
     issues: list[str] = []
     if trunk is None:
@@ -67,19 +86,28 @@ def setup_status(
             issues.append("no trunk configured")
         else:
             issues.append(f"trunk {number.trunk} does not exist")
-    plan = number.dialplan or default
-    answers = plan is not None and plan in dialplans
     inbound = number.direction in (NumberDirection.INBOUND, NumberDirection.BOTH)
-    if plan is not None and not answers:
-        issues.append(f"dialplan {plan} does not exist")
-    elif inbound and plan is None:
-        issues.append("nothing answers this number: no dialplan and no agent")
+    named = (agent.dialplan if agent is not None else None, number.dialplan)
+    issues += [
+        f"dialplan {name} does not exist" for name in named if name and name not in dialplans
+    ]
+    if number.agent is not None and agent is None:
+        issues.append(f"agent {number.agent} does not exist")
+    plan = plan_of(number, agent, dialplans, default)
+    talks = agent is not None and unfit is None
+    if inbound and not talks and plan is None:
+        if agent is None and not number.dialplan:
+            issues.append("nothing answers this number: no dialplan and no agent")
+        elif agent is not None:
+            issues.append(
+                f"agent {agent.name} cannot talk, so callers hear that nobody is available: {unfit}"
+            )
     outbound = number.direction in (NumberDirection.OUTBOUND, NumberDirection.BOTH)
     return SetupStatus(
         status="action_required" if issues else "ready",
-        inbound_ready=inbound and trunk is not None and answers,
+        inbound_ready=inbound and trunk is not None and (talks or plan is not None),
         outbound_ready=outbound and trunk is not None,
-        agent_ready=number.agent is not None,
+        agent_ready=agent is not None and (talks or agent.dialplan in dialplans),
         connection_ready=trunk is not None,
         issues=tuple(issues),
     )

@@ -99,6 +99,11 @@ class Outcome:
         return cls(Status.ENDED, "voicemail", None, EndedBy.SERVICE)
 
     @classmethod
+    def unattended(cls, cause: Cause) -> Outcome:
+        """Answered, and nobody was there to talk: that is what the caller was told."""
+        return cls(Status.ENDED, "failed", cause, EndedBy.SERVICE)
+
+    @classmethod
     def busy(cls, sip_status: int = 486, sip_reason: str | None = None) -> Outcome:
         return cls(Status.BUSY, "busy", Cause.BUSY, EndedBy.CALLEE, sip_status, sip_reason)
 

@@ -62,7 +62,7 @@ class Program:
         where that question may be a secret one.
         """
         activity = self._activity
-        if activity is None or event.leg != self._run.leg:
+        if activity is None or event.leg != self._run.leg or event.method == "room":
             return False
         if activity.secret:
             return True
@@ -98,8 +98,9 @@ class Program:
                 return []
             case e.LegAnswered(leg=run.leg):
                 run.answered = True
-            case e.DigitPressed() if event.leg != run.leg:
-                # The other party of a bridge presses keys towards this one, not to us.
+            case e.DigitPressed() if event.leg != run.leg or event.method == "room":
+                # The other party of a bridge, or an agent, presses keys towards this one, not to
+                # us.
                 return []
         move = None if self._activity is None else self._activity.step(run, event)
         self._strays(event)
@@ -143,7 +144,9 @@ class Program:
         run = self._run
         run.node = target
         verb = self._plan.nodes[target]
-        if not run.answered and Phase.OFFERED not in VERBS[verb.VERB].phases:
+        row = VERBS.get(verb.VERB)
+        # A verb without a row is one that no file can write (ivr/agent.py); they all need sound.
+        if not run.answered and (row is None or Phase.OFFERED not in row.phases):
             return Answering(run, target)
         return verb.begin(run)
 
