@@ -1,0 +1,106 @@
+"""``telephony-agent``: runs the worker, or says what keeps it from running."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from telephony.agents import environment, script
+from telephony.agents.environment import WorkerConfig
+from telephony.base.errors import BadInput, ConfigError
+
+DRAIN_SECONDS = 1800
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0: as asked; 1: not healthy; 2: cannot be started, and why is on stderr."""
+    parser = argparse.ArgumentParser(prog="telephony-agent", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("start", help="take calls until told to stop, then let them finish")
+    commands.add_parser("dev", help="take every call, whatever the load; stop at once")
+    commands.add_parser("health", help="whether the worker of this machine runs")
+    checked = commands.add_parser("check", help="whether a script can be used")
+    checked.add_argument("script", help="a YAML file")
+    told = parser.parse_args(arguments)
+    if told.command == "check":
+        return _check(told.script)
+    try:
+        config = environment.read(os.environ)
+    except ConfigError as error:
+        return _refuse(error.message)
+    if told.command == "health":
+        return _health(config)
+    if find_spec("livekit.agents") is None:
+        return _refuse(
+            "livekit-agents is not installed here. It pins an older livekit than the service, so "
+            "it lives in an environment of its own: make agents, or pip install 'telephony[agents]'"
+        )
+    return _run(config, development=told.command == "dev")
+
+
+def _run(config: WorkerConfig, *, development: bool) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # Imported here: it takes a second, and the other commands need nothing of it.
+    from telephony.agents.worker import make_server
+
+    async def work() -> None:
+        server = make_server(config, development=development)
+        asked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for one in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(one, asked.set)
+        running = asyncio.create_task(server.run(devmode=development))
+        stop = asyncio.create_task(asked.wait())
+        await asyncio.wait([running, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not running.done():
+            if not development:
+                await server.drain(timeout=DRAIN_SECONDS)
+            await server.aclose()
+        await running
+
+    try:
+        asyncio.run(work())
+    except (RuntimeError, OSError) as error:
+        return _refuse(str(error))
+    return 0
+
+
+def _health(config: WorkerConfig) -> int:
+    url = f"http://{config.health_host}:{config.health_port}/worker"
+    try:
+        with urllib.request.urlopen(url, timeout=3) as reply:
+            print(reply.read(4096).decode("utf-8", "replace"))
+    except (OSError, ValueError) as error:
+        print(f"no worker answers at {url}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _check(path: str) -> int:
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = script.load(file.read())
+    except (OSError, UnicodeDecodeError) as error:
+        return _refuse(f"{path}: {error}")
+    except BadInput as error:
+        return _refuse(f"{path}: {error.message}")
+    print(f"{path}: {len(found.rules)} rules, {len(found.phrases())} phrases")
+    return 0
+
+
+def _refuse(reason: str) -> int:
+    print(f"telephony-agent: {reason}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
