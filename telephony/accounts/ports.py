@@ -46,10 +46,10 @@ class Repository(Protocol[T]):
 
 
 class Directory(Protocol):
-    """A live picture of every trunk, phone and number, in memory; the signalling reads it.
+    """A live picture of every trunk, phone, number and agent, in memory; what routes reads it.
 
     Rows from telephony.toml come first, then those of the store by creation. ``watch`` is
-    called after every change, on the loop.
+    called after every change of the first three, on the loop.
     """
 
     def trunks(self, organization: str | None = None) -> tuple[Trunk, ...]: ...
@@ -59,6 +59,12 @@ class Directory(Protocol):
     def numbers(self, organization: str | None = None) -> tuple[PhoneNumber, ...]: ...
 
     def number(self, e164: str) -> PhoneNumber | None: ...
+
+    def agent(self, organization: str, agent: str) -> Agent | None: ...
+
+    def tools(self, organization: str, agent: str) -> tuple[Tool, ...]:
+        """An agent's, oldest first."""
+        ...
 
     def watch(self, changed: Callable[[], None]) -> None: ...
 

@@ -18,6 +18,7 @@ from telephony.accounts.model import (
     Trunk,
 )
 from telephony.store.accounts import Accounts
+from telephony.store.agents import Agents, Tools
 from telephony.store.callbacks import Callbacks
 from telephony.store.calls import Calls
 from telephony.store.database import Database, DatabaseConfig
@@ -60,6 +61,8 @@ class Store:
     keys: Keys
     organizations: Organizations
     kyb: KybSubmissions
+    agents: Agents
+    tools: Tools
     knowledge: Knowledge
     webhooks: Webhooks
     deliveries: Deliveries
@@ -86,6 +89,8 @@ class Store:
             keys=Keys(database),
             organizations=Organizations(database),
             kyb=KybSubmissions(database),
+            agents=Agents(database, cipher, directory.agents),
+            tools=Tools(database, cipher, directory.agents),
             knowledge=Knowledge(database),
             webhooks=Webhooks(database, cipher),
             deliveries=Deliveries(database),
@@ -110,6 +115,7 @@ class Store:
         await store.database.connect()
         try:
             await store.directory.load()
+            await store.directory.agents.load()
         except BaseException:
             await store.close()
             raise

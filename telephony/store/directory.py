@@ -1,4 +1,4 @@
-"""The live picture of trunks, phones and numbers: what the settings file says, then the rows.
+"""The live picture of all that routes: what the settings file says, then the rows.
 
 Signalling reads it for every request, so it lies in memory. It is read again after each
 change that this process makes, before the change's call returns.
@@ -16,19 +16,21 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from telephony.accounts.agents import Agent, Tool
 from telephony.accounts.model import (
-    NumberDirection,
     MediaEncryption,
+    NumberDirection,
     NumberSource,
     Phone,
     PhoneNumber,
     Transport,
     Trunk,
-)
     TrunkKind,
+)
 from telephony.base.errors import BadInput
 from telephony.store.database import Database
 from telephony.store.secrets import Cipher
+from telephony.store.staff import LiveAgents
 from telephony.store.tables import phone_numbers, phones, trunks
 
 log = structlog.get_logger("telephony.store.directory")
@@ -89,10 +91,10 @@ class Noun(Generic[Item]):
             members["password"] = cipher.open(members["password"], whose)
         if "transport" in members:
             members["transport"] = Transport(members["transport"])
-        if "direction" in members:
-            members["direction"] = NumberDirection(members["direction"])
             members["kind"] = TrunkKind(members["kind"])
             members["media_encryption"] = MediaEncryption(members["media_encryption"])
+        if "direction" in members:
+            members["direction"] = NumberDirection(members["direction"])
             members["source"] = NumberSource(members["source"])
         return self._make(**members)
 
@@ -117,6 +119,7 @@ class LiveDirectory:
     def __init__(self, database: Database, cipher: Cipher, files: FileRows = FileRows()) -> None:
         self._database = database
         self._cipher = cipher
+        self.agents = LiveAgents(database, cipher)
         self.files = files
         self._trunks = files.trunks
         self._phones = files.phones
@@ -174,6 +177,12 @@ class LiveDirectory:
 
     def number(self, e164: str) -> PhoneNumber | None:
         return self._by_e164.get(e164)
+
+    def agent(self, organization: str, agent: str) -> Agent | None:
+        return self.agents.agent(organization, agent)
+
+    def tools(self, organization: str, agent: str) -> tuple[Tool, ...]:
+        return self.agents.tools(organization, agent)
 
     def watch(self, changed: Callable[[], None]) -> None:
         self._watchers.append(changed)

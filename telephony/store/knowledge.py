@@ -71,10 +71,10 @@ class Knowledge:
 
     async def add_base(self, base: KnowledgeBase) -> None:
         mine = knowledge_bases.c.organization == base.organization
-        row = {name: getattr(base, name) for name in _BASE}
+        row = base_row(base)
 
         async def work(connection: AsyncConnection) -> None:
-            await _room(connection, knowledge_bases, mine, MAX_BASES, "knowledge bases")
+            await check_room(connection, knowledge_bases, mine, MAX_BASES, "knowledge bases")
             await connection.execute(sa.insert(knowledge_bases).values(row))
 
         await self._database.write(work)
@@ -99,7 +99,7 @@ class Knowledge:
         beside = knowledge_documents.c.base == document.base
 
         async def work(connection: AsyncConnection) -> None:
-            await _room(connection, knowledge_documents, beside, MAX_DOCUMENTS, "documents")
+            await check_room(connection, knowledge_documents, beside, MAX_DOCUMENTS, "documents")
             await connection.execute(sa.insert(knowledge_documents).values(_row(document)))
 
         try:
@@ -201,13 +201,19 @@ def _this(organization: str, base: str, document: str) -> tuple[sa.ColumnElement
     return (c.organization == organization, c.base == base, c.id == document)
 
 
-async def _room(
+def base_row(base: KnowledgeBase) -> dict[str, Any]:
+    """The base as its table keeps it."""
+    return {name: getattr(base, name) for name in _BASE}
+
+
+async def check_room(
     connection: AsyncConnection,
     table: sa.Table,
     beside: sa.ColumnElement[bool],
     most: int,
     what: str,
 ) -> None:
+    """Raises Conflict: as many of ``what`` as there may be."""
     count = await connection.scalar(sa.select(sa.func.count()).select_from(table).where(beside))
     if (count or 0) >= most:
         raise Conflict(f"there are {most} {what} already, and more are not kept")

@@ -260,11 +260,11 @@ trunks = sa.Table(
     sa.Column("headers", JSON, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
-    sa.UniqueConstraint("organization", "name"),
-)
     sa.Column("kind", sa.String(8), nullable=False, server_default="sip"),
     sa.Column("livekit_trunk", Text, nullable=False, server_default=""),
     sa.Column("media_encryption", sa.String(8), nullable=False, server_default="disable"),
+    sa.UniqueConstraint("organization", "name"),
+)
 
 phones = sa.Table(
     "phones",
@@ -432,6 +432,53 @@ webhook_attempts = sa.Table(
     sa.Column("error", Text),
     sa.Column("created_at", Moment, nullable=False),
     sa.Index(None, "delivery", "number"),
+)
+
+agents = sa.Table(
+    "agents",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("system_prompt", Text, nullable=False),
+    sa.Column("language", Text, nullable=False),
+    sa.Column("optimize_for", sa.String(16)),
+    sa.Column("voice", Text),
+    sa.Column("dialplan", Text),
+    sa.Column("run_mode", sa.String(16)),
+    sa.Column("timezone", Text),
+    sa.Column("first_message", Text),
+    sa.Column("inbound_first_message", Text),
+    sa.Column("outbound_first_message", Text),
+    sa.Column("prompt_variables", JSON, nullable=False),
+    sa.Column("extraction_fields", JSON, nullable=False),
+    sa.Column("options", JSON, nullable=False),
+    # With their secrets sealed.
+    sa.Column("hooks", JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Index(None, "organization", "created_at", "id"),
+)
+
+agent_tools = sa.Table(
+    "agent_tools",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization", sa.String(64), nullable=False),
+    sa.Column(
+        "agent", sa.String(64), sa.ForeignKey("agents.id", ondelete="CASCADE"), nullable=False
+    ),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("description", Text, nullable=False),
+    sa.Column("parameters", JSON, nullable=False),
+    # Of any kind; the secrets of a webhook are sealed.
+    sa.Column("source", JSON, nullable=False),
+    sa.Column("pre_speech", sa.String(8), nullable=False),
+    sa.Column("sound", JSON),
+    sa.Column("simulation", JSON),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.UniqueConstraint("agent", "name"),
 )
 
 knowledge_bases = sa.Table(

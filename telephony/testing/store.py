@@ -33,6 +33,7 @@ from telephony.store.callbacks import not_cancellable
 from telephony.store.calls import Recording, read_cursor, write_cursor
 from telephony.store.directory import FileRows
 from telephony.store.idempotency import CODE, KEPT
+from telephony.testing.agents import MemoryAgents, MemoryTools
 from telephony.testing.knowledge import MemoryKnowledge
 from telephony.testing.kyb import MemoryKyb
 from telephony.testing.ledger import MemoryLedger
@@ -497,9 +498,11 @@ class MemoryAccounts(Generic[Item]):
 
 
 class MemoryDirectory:
-    """``Directory`` over the three repositories."""
+    """``Directory`` over what is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, agents: MemoryAgents) -> None:
+        self.agent = agents.agent
+        self.tools = agents.tools
         self._watchers: list[Callable[[], None]] = []
         self.trunk_rows: Callable[[], tuple[Trunk, ...]] = tuple
         self.phone_rows: Callable[[], tuple[Phone, ...]] = tuple
@@ -537,13 +540,15 @@ class MemoryStore:
         self.organizations = MemoryOrganizations(self.switch)
         self.kyb = MemoryKyb(self.switch.check)
         self.knowledge = MemoryKnowledge(self.switch.check)
+        self.agents = MemoryAgents(self.switch.check, self.knowledge)
+        self.tools = MemoryTools(self.switch.check, self.agents)
         self.webhooks = MemoryWebhooks(self.switch.check)
         self.deliveries = MemoryDeliveries(self.switch.check, self.webhooks)
         self.idempotency = MemoryIdempotency(
             self.switch,
             lambda made: made in self.calls.rows or made in self.callbacks.rows,
         )
-        self.directory = MemoryDirectory()
+        self.directory = MemoryDirectory(self.agents)
         changed = self.directory.changed
         self.trunks: MemoryAccounts[Trunk] = MemoryAccounts(
             self.switch, lambda t: (t.organization, t.name), files.trunks, changed

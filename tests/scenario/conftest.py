@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from telephony.accounts.agents import Agent, Tool
 from telephony.accounts.model import Phone, PhoneNumber, Trunk
 from telephony.base.clock import ManualClock
 from telephony.base.errors import SpeechUnavailable, StoreUnavailable
@@ -148,7 +150,9 @@ class Accounts:
                 updated_at=now,
             ),
         )
-        self._numbers = (
+        self.people: dict[str, Agent] = {}
+        self.things: dict[str, tuple[Tool, ...]] = {}
+        self._numbers: tuple[PhoneNumber, ...] = (
             PhoneNumber(
                 id="pn_1",
                 organization="org_default",
@@ -172,6 +176,17 @@ class Accounts:
 
     def number(self, e164: str) -> PhoneNumber | None:
         return next((n for n in self._numbers if n.e164 == e164), None)
+
+    def agent(self, organization: str, agent: str) -> Agent | None:
+        return self.people.get(agent)
+
+    def tools(self, organization: str, agent: str) -> tuple[Tool, ...]:
+        return self.things.get(agent, ())
+
+    def change(self, **members: object) -> PhoneNumber:
+        """Change the one number."""
+        self._numbers = (replace(self._numbers[0], **members),)  # type: ignore[arg-type]
+        return self._numbers[0]
 
     def watch(self, changed: Callable[[], None]) -> None:
         return None

@@ -26,14 +26,16 @@ def upgrade() -> None:
     _ledger_up()
     _webhooks_up()
     _numbers_up()
+    _agents_up()
     _knowledge_up()
-
-
     _trunks_up()
+
+
 def downgrade() -> None:
-    _knowledge_down()
-    _numbers_down()
     _trunks_down()
+    _knowledge_down()
+    _agents_down()
+    _numbers_down()
     for table in ("attempts", "deliveries", "secrets", "endpoints"):
         op.drop_table(f"webhook_{table}")
     op.drop_table("ledger_entries")
@@ -248,30 +250,6 @@ def _numbers_down() -> None:
             numbers.drop_column(name)
 
 
-def _knowledge_up() -> None:
-    op.create_table(
-        "knowledge_bases",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("organization", sa.String(length=64), nullable=False),
-        sa.Column("agent", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("created_at", MOMENT, nullable=False),
-        sa.Column("updated_at", MOMENT, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_knowledge_bases"),
-    )
-    op.create_index(
-        "ix_knowledge_bases_organization_agent", "knowledge_bases", ["organization", "agent"]
-    )
-    op.create_table(
-        "knowledge_documents",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("organization", sa.String(length=64), nullable=False),
-        sa.Column("base", sa.String(length=64), nullable=False),
-        sa.Column("filename", sa.Text(), nullable=False),
-        sa.Column("content_type", sa.Text(), nullable=False),
-        sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
 def _trunks_up() -> None:
     with op.batch_alter_table("trunks") as trunks:
         for name, kind, usual in (
@@ -342,6 +320,30 @@ def _agents_down() -> None:
     op.drop_table("agents")
 
 
+def _knowledge_up() -> None:
+    op.create_table(
+        "knowledge_bases",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("organization", sa.String(length=64), nullable=False),
+        sa.Column("agent", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("updated_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_knowledge_bases"),
+    )
+    op.create_index(
+        "ix_knowledge_bases_organization_agent", "knowledge_bases", ["organization", "agent"]
+    )
+    op.create_table(
+        "knowledge_documents",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("organization", sa.String(length=64), nullable=False),
+        sa.Column("base", sa.String(length=64), nullable=False),
+        sa.Column("filename", sa.Text(), nullable=False),
+        sa.Column("content_type", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("chunks", sa.Integer(), nullable=False),
         sa.Column("metadata", JSON, nullable=True),
