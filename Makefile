@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: demo serve install test lint format bench bench-quick packages clean
+.PHONY: demo serve install agents test lint format bench bench-quick packages clean
 
 demo: .venv/.installed
 	@$(BIN)/telephony demo
@@ -14,7 +14,10 @@ serve: .venv/.installed
 
 install: .venv/.installed
 
-test: packages lint
+# The example worker that answers calls: .venv-agents/bin/telephony-agent start
+agents: .venv-agents/.installed
+
+test: packages lint agents
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: .venv/.installed-dev
@@ -56,6 +59,13 @@ packages:
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[speech,dev]'
 	@touch $@
 
+# livekit-agents pins an older livekit than the service's.
+.venv-agents/.installed: .venv/.created pyproject.toml
+	@echo "installing the example worker into .venv-agents ..."
+	@$(PYTHON) -m venv .venv-agents
+	@PYTHONWARNINGS=ignore .venv-agents/bin/python -m pip install --quiet --disable-pip-version-check -e '.[agents]'
+	@touch $@
+
 # The benchmarks' peers live in an environment of their own.
 .venv-bench/.installed: pyproject.toml bench/requirements.txt
 	@echo "installing the service and its peers into .venv-bench ..."
@@ -64,4 +74,4 @@ packages:
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-bench var build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-agents var build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
