@@ -57,6 +57,7 @@ def warm_up(process: JobProcess) -> None:
         log.error("agent.voiceless: %s", error)
     process.userdata["voice"] = voice
     process.userdata["recogniser"] = Recogniser()
+    log.info("agent.warm pid=%d", os.getpid())
 
 
 def choose_script(call: DispatchedCall, file: Path | None) -> Script:
@@ -93,6 +94,7 @@ async def answer(ctx: JobContext) -> None:
         ctx.shutdown("dispatch refused")
         return
     config = environment.read(os.environ)
+    log.info("agent.call pid=%d session=%s room=%s", os.getpid(), call.session, ctx.job.room.name)
     async with AsyncExitStack() as stack:
         url = config.api_url or call.api_url
         service = None
@@ -165,4 +167,8 @@ def make_server(config: WorkerConfig, *, development: bool) -> AgentServer:
         setup_fnc=warm_up,
     )
     server.rtc_session(answer, agent_name=config.name)
+    server.on(
+        "worker_registered",
+        lambda worker, _: log.info("agent.registered name=%s id=%s", config.name, worker),
+    )
     return server
