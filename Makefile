@@ -42,7 +42,7 @@ bench-quick: .venv-bench/.installed
 
 # What the tests need beside Python: installed where it may be, named where it may not.
 packages:
-	@sh tests/packages.sh
+	@PYTHON="$(PYTHON)" sh tests/packages.sh
 
 .venv/.created:
 	@$(PYTHON) -c 'import sys; sys.exit("Telephony needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'

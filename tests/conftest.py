@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import PurePosixPath
 
 import pytest
 
+from telephony.testing.livekit import LiveKit
 from telephony.testing.postgres import Cluster
+
+LOGGED = pytest.StashKey[int]()
+"""How much the common LiveKit server had logged when a test began."""
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +24,49 @@ def postgres() -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def livekit_server() -> Iterator[LiveKit]:
+    """One LiveKit server for the whole run: each test has rooms of its own."""
+    server = LiveKit()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def livekit(livekit_server: LiveKit, request: pytest.FixtureRequest) -> Iterator[LiveKit]:
+    """The common LiveKit server; what it said meanwhile is shown where the test fails."""
+    request.node.stash[LOGGED] = livekit_server.logged
+    yield livekit_server
+
+
+@pytest.fixture
+def own_livekit() -> Iterator[LiveKit]:
+    """A LiveKit server of the test's own, to be killed, frozen and started again."""
+    server = LiveKit()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for name in ("livekit", "own_livekit"):
+            server = item.funcargs.get(name)
+            if isinstance(server, LiveKit):
+                said = server.log(item.stash.get(LOGGED, 0))
+                report.sections.append(("what LiveKit's server said", said))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
