@@ -43,6 +43,7 @@ from telephony.settings import Settings, ensure_secret
 from telephony.speech.espeak import EspeakSynth
 from telephony.speech.prompts import Prompts
 from telephony.store import FileRows, Store
+from telephony.switchboard.agents import AgentsConfig
 from telephony.switchboard.finalize import Finalizer
 from telephony.switchboard.journal import Journal
 from telephony.switchboard.kit import Kit, SwitchboardConfig, anybody
@@ -162,6 +163,7 @@ class App:
             ids=self.ids,
             nudge=self._nudge,
             rates=settings.rate_card,
+            talking=AgentsConfig(worker=settings.livekit_agent, api=settings.public_url),
             afford=(Prepaid(self.store.ledger, self.clock).check if settings.prepaid else anybody),
         )
         self._stack.push_async_callback(self.kit.tasks.cancel)
@@ -246,6 +248,7 @@ class App:
             ready=self.switchboard.problems,
             metrics=renderer(collector),
             nudge=self.scheduler.nudge,
+            unfit=self.switchboard.unfit,
             voices=self._voices,
         )
         self._runner = Runner(build(deps), shutdown_timeout=5.0)

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Protocol
 
+from telephony.accounts.agents import Agent
 from telephony.accounts.model import Phone, PhoneNumber, Trunk
 from telephony.accounts.ports import (
     DeliveryStore,
@@ -92,6 +93,15 @@ def _nobody() -> None:
     return None
 
 
+Unfit = Callable[[Agent, PhoneNumber | None], str | None]
+"""Why an agent cannot talk with who calls a number, or None; without a number, with whom it is to
+call."""
+
+
+def _no_agents(agent: Agent, number: PhoneNumber | None) -> str | None:
+    return "no agent can talk here"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deps:
     """Ports and values.
@@ -138,4 +148,5 @@ class Deps:
     ready: Callable[[], list[str]] = _always_ready
     metrics: Callable[[], bytes] = _no_metrics
     nudge: Callable[[], None] = _nobody
+    unfit: Unfit = _no_agents
     voices: Callable[[], Awaitable[list[str]]] = _no_voices

@@ -27,7 +27,9 @@ from telephony.base.errors import NotFound
 def _row(ask: Ask, number: PhoneNumber) -> NumberRow:
     deps = ask.deps
     trunks = deps.directory.trunks(number.organization)
-    setup = setup_status(number, trunks, deps.dialplans, deps.default_dialplan)
+    agent = deps.directory.agent(number.organization, number.agent) if number.agent else None
+    unfit = deps.unfit(agent, number) if agent is not None else None
+    setup = setup_status(number, trunks, deps.dialplans, deps.default_dialplan, agent, unfit)
     trunk = find_trunk(trunks, number.trunk) if number.trunk else None
     # A trunk that registers is told where we are; any other must be told by hand, and who runs
     # the pool has done so for its numbers.

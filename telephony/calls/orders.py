@@ -29,7 +29,32 @@ class MachineOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DialOrder:
+class Conversation:
+    """How whoever talks is to talk, as far as it was asked for; the agent says the rest.
+
+    ``variables`` None: nobody gave any, so texts without declared variables stand as they are.
+    ``first_message``: "" waits for the other to speak, None is the agent's own. ``pipeline`` is
+    what was asked for, as call detail shows it again.
+    """
+
+    agent: str | None = None
+    prompt: str | None = None
+    first_message: str | None = None
+    voice: str | None = None
+    language: str | None = None
+    variables: dict[str, str] | None = None
+    pipeline: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def talks(self) -> bool:
+        """Whether a conversation was asked for, and not only a call."""
+        return any(one is not None for one in (self.agent, self.prompt, self.language))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialOrder(Conversation):
     """One outbound call.
 
     ``to`` is E.164. ``dialplan``, ``trunk`` and ``from_number`` are None where the switchboard
@@ -42,15 +67,9 @@ class DialOrder:
     organization: str
     to: str
     from_number: str | None = None
-    agent: str | None = None
     dialplan: str | None = None
     trunk: str | None = None
-    variables: dict[str, str] = field(default_factory=dict)
-    metadata: dict[str, Any] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    pipeline: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
-    language: str | None = None
     record: bool | None = None
     max_duration_seconds: int = DEFAULT_MAX_SECONDS
     ring_seconds: float = DEFAULT_RING_SECONDS
@@ -84,7 +103,7 @@ class EndResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoomOrder:
+class RoomOrder(Conversation):
     """A browser's session: a room, and a token with which to join it.
 
     ``ttl_seconds`` is the token's life, ``max_duration_seconds`` the session's.
@@ -92,11 +111,6 @@ class RoomOrder:
 
     organization: str
     identity: str
-    agent: str | None = None
-    language: str = "en"
-    metadata: dict[str, Any] = field(default_factory=dict)
-    pipeline: dict[str, Any] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
     ttl_seconds: int = 900
     max_duration_seconds: int = DEFAULT_MAX_SECONDS
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from telephony.accounts.agents import Agent
 from telephony.accounts.model import NumberDirection, PhoneNumber
+from telephony.accounts.routing import plan_of
 from telephony.base.number import is_e164
 from telephony.calls.outcome import Cause
 from telephony.ivr.model import Dialplan
@@ -17,12 +19,16 @@ from telephony.ivr.verbs.dial import Dial
 class Accept:
     """Take the call. ``dialplan`` runs it; where ``dial`` is set it is a phone that called a
     phone, and ``direct(dial)`` runs it. ``phone_number`` is the id of the number dialled.
+
+    Where ``agent`` is set it is his to answer, and ``dialplan`` is what runs where he cannot, or
+    None.
     """
 
-    dialplan: str
+    dialplan: str | None
     record: bool = False
     phone_number: str | None = None
     dial: str | None = None
+    agent: Agent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +41,13 @@ class Reject:
 
 _NOT_FOUND = Reject(cause=Cause.NOT_FOUND, sip_status=404)
 
+Agents = Callable[[str], Agent | None]
+"""An agent of the organization by its id."""
+
+
+def _no_agents(agent: str) -> Agent | None:
+    return None
+
 
 def route_inbound(
     dialled: str,
@@ -45,16 +58,25 @@ def route_inbound(
     dialplans: Collection[str],
     default: str | None,
     phones: Collection[str] = (),
+    agents: Agents = _no_agents,
 ) -> Accept | Reject:
     """Who answers (design: who may call in).
 
     A trunk reaches numbers, a phone numbers, dialplans and phones, a stranger (neither)
-    dialplans. A number that is for outbound calls only is answered by nobody.
+    dialplans. A number that is for outbound calls only is answered by nobody, one that has
+    neither agent nor dialplan by the default.
     """
     if is_e164(dialled):
         if trunk is None and phone is None:
             return _NOT_FOUND
-        return _number(dialled, trunk is not None, numbers, dialplans, default)
+        number = next((n for n in numbers if n.e164 == dialled), None)
+        if number is not None:
+            return _number(number, dialplans, default, agents)
+        # A trunk brings only what was ours to begin with, so the default may answer for a
+        # number that nobody imported; a phone that dials one wants the outside world.
+        if trunk is not None and default is not None and default in dialplans:
+            return Accept(dialplan=default)
+        return _NOT_FOUND
     if trunk is not None:
         return _NOT_FOUND
     if dialled in dialplans:
@@ -65,25 +87,15 @@ def route_inbound(
 
 
 def _number(
-    dialled: str,
-    from_trunk: bool,
-    numbers: Iterable[PhoneNumber],
-    dialplans: Collection[str],
-    default: str | None,
+    number: PhoneNumber, dialplans: Collection[str], default: str | None, agents: Agents
 ) -> Accept | Reject:
-    number = next((n for n in numbers if n.e164 == dialled), None)
-    if number is None:
-        # A trunk brings only what was ours to begin with, so the default may answer for a
-        # number that nobody imported; a phone that dials one wants the outside world.
-        if from_trunk and default is not None and default in dialplans:
-            return Accept(dialplan=default)
-        return _NOT_FOUND
     if number.direction is NumberDirection.OUTBOUND:
         return _NOT_FOUND
-    plan = number.dialplan or default
-    if plan is None or plan not in dialplans:
-        return Reject(cause=Cause.AGENT_UNAVAILABLE, sip_status=480)
-    return Accept(dialplan=plan, record=number.record, phone_number=number.id)
+    agent = agents(number.agent) if number.agent is not None else None
+    plan = plan_of(number, agent, dialplans, default)
+    if agent is None and plan is None:
+        return _NOT_FOUND
+    return Accept(dialplan=plan, record=number.record, phone_number=number.id, agent=agent)
 
 
 def direct(user: str) -> Dialplan:
@@ -96,9 +108,9 @@ def direct(user: str) -> Dialplan:
 def choose_dialplan(
     body: str | None,
     metadata: Mapping[str, Any],
-    agent: str | None,
-    number: PhoneNumber | None,
-    default: str | None,
+    agent: str | None = None,
+    number: PhoneNumber | None = None,
+    default: str | None = None,
 ) -> str | None:
     """The dialplan of an outbound call, or None: the body's, ``metadata.dialplan``, the agent's,
     that of the number in ``from``, the default.

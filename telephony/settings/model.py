@@ -84,6 +84,7 @@ class Settings(BaseSettings):
     livekit_url: Annotated[str, check_url("ws", "wss", "http", "https")] | None = None
     livekit_api_key: Name | None = None
     livekit_api_secret: Annotated[str | None, Field(repr=False)] = None
+    livekit_agent: Name = "telephony"
     media_workers: Workers = 0
     requests_per_second: Annotated[float, Field(gt=0, le=100_000)] = 100.0
     prepaid: bool = False

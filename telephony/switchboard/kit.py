@@ -16,6 +16,7 @@ from telephony.base.clock import Clock
 from telephony.base.ids import Ids
 from telephony.calls.ports import AgentRooms, CallbackQueue, Carrier, RoomDirectory, Speech
 from telephony.reports.cost import Rates
+from telephony.switchboard.agents import AgentsConfig
 from telephony.switchboard.journal import Journal
 
 log = structlog.get_logger("telephony.switchboard")
@@ -91,6 +92,7 @@ class Kit:
     clock: Clock
     ids: Ids
     agents: AgentRooms | None = None
+    talking: AgentsConfig = field(default_factory=AgentsConfig)
     nudge: Callable[[], None] = lambda: None
     rates: Rates | None = None
     afford: Afford = anybody

@@ -11,8 +11,10 @@ from typing import TypeVar
 
 import structlog
 
+from telephony.accounts.agents import Agent
+from telephony.accounts.model import PhoneNumber
 from telephony.accounts.routing import choose_trunk
-from telephony.base.errors import BadInput, Busy, StoreUnavailable
+from telephony.base.errors import Busy, StoreUnavailable
 from telephony.base.ids import phone_identity, room_name
 from telephony.base.number import mask
 from telephony.calls.call import Call
@@ -24,9 +26,10 @@ from telephony.calls.ports import CallReader, DialRequest, Offer, OfferedLeg
 from telephony.calls.state import Direction
 from telephony.ivr.model import Dialplan
 from telephony.ivr.program import Context, Program
-from telephony.ivr.routing import Accept, Reject, choose_dialplan, direct, route_inbound
+from telephony.ivr.routing import Accept, Reject, direct, route_inbound
 from telephony.ivr.screen import ScreenedProgram
 from telephony.switchboard.admission import Admission
+from telephony.switchboard.agents import Agents, Talker
 from telephony.switchboard.kit import Kit
 from telephony.switchboard.session import Session
 
@@ -49,6 +52,7 @@ class Switchboard:
         self._reader = reader
         self._dialplans = dialplans
         self._default = default_dialplan
+        self.agents = Agents(kit.directory, dialplans, default_dialplan, kit.agents, kit.talking)
         self._admission = Admission(kit.config.max_calls, kit.config.calls_per_second)
         self._sessions: dict[str, Session] = {}
         self._empty = asyncio.Event()
@@ -75,6 +79,11 @@ class Switchboard:
             problems.append(reason)
         return problems
 
+    def unfit(self, agent: Agent, number: PhoneNumber | None) -> str | None:
+        """Why an agent cannot talk with who calls a number, or None; without a number, with
+        whom it is to call."""
+        return self.agents.unfit(agent, number, self._kit.clock.now())
+
     def recovered(self, seconds: float, calls: set[str]) -> None:
         """The store is back: the calls whose events waited learn how long."""
         for call in calls:
@@ -94,7 +103,6 @@ class Switchboard:
             self._refuse(leg, route.cause, route.sip_status, None)
             return
         kit, event = self._kit, offer.event
-        plan = direct(route.dial) if route.dial else self._dialplans[route.dialplan]
         now = kit.clock.now()
         call_id = kit.ids.call()
         identity = phone_identity(call_id)
@@ -108,18 +116,25 @@ class Switchboard:
             from_number=event.from_number,
             to_number=event.dialled,
             provider=event.provider,
-            language=plan.language,
-            dialplan=plan.name,
             trunk=event.trunk,
             phone_number=route.phone_number,
             room=room_name(call_id),
         )
-        program = Program(plan, self._context(call, identity, {}))
+        talker = self._answers(route, call)
+        call, plan = talker.call, talker.plan
+        program = Program(plan, self._context(call, identity, talker.variables))
         session = Session(kit, call, program, record=route.record or plan.record)
         session.legs[identity] = leg
         self._begin(session)
         leg.name(identity, session.emit)
         session.emit(replace(event, leg=identity, at=now))
+
+    def _answers(self, route: Accept, call: Call) -> Talker:
+        """Who talks in a call that comes in."""
+        if route.dial is not None:
+            plan = direct(route.dial)
+            return Talker(plan, replace(call, dialplan=plan.name))
+        return self.agents.answer(call, route, self._kit.directory.number(call.to_number))
 
     def _admit(self, offer: Offer) -> Accept | Reject:
         if self.draining:
@@ -136,6 +151,7 @@ class Switchboard:
             dialplans=self._dialplans,
             default=self._default,
             phones={phone.user for phone in directory.phones(offer.organization)},
+            agents=lambda agent: directory.agent(offer.organization, agent),
         )
         if isinstance(route, Accept):
             self._admission.enter(self._kit.clock.monotonic())
@@ -159,7 +175,9 @@ class Switchboard:
         ends the attempt.
 
         Raises:
-            BadInput: unknown trunk or dialplan, or none to use.
+            BadInput: unknown trunk or dialplan, or nobody who could talk; a variable that nobody
+                gave (code MISSING_TEMPLATE_VARIABLES).
+            NotFound: an unknown agent.
             Refused: no credit is left (code INSUFFICIENT_CREDITS).
             Busy: no capacity, or the trunk's own limit (code TRUNK_BUSY).
             StoreUnavailable: nothing that costs money starts without its record.
@@ -176,25 +194,20 @@ class Switchboard:
             trunk.caller_ids[0] if trunk is not None and trunk.caller_ids else ""
         )
         number = next((n for n in numbers if n.e164 == from_number), None)
-        plan_name = choose_dialplan(order.dialplan, order.metadata, None, number, self._default)
-        if plan_name is None:
-            raise BadInput(
-                "dialplan: none given, and neither the number nor the service has one",
-                field="dialplan",
-            )
-        plan = self._dialplans.get(plan_name)
-        if plan is None:
-            raise BadInput(f"dialplan: there is no dialplan {plan_name!r}", field="dialplan")
+        stub = order.test or trunk is None
+        order = replace(
+            order, from_number=from_number, session_id=order.session_id or kit.ids.call()
+        )
+        talker = self._talks(order, trunk.id if trunk is not None else None, number)
         if trunk is not None and not order.test:
             busy = kit.carrier.admits(trunk.id)
             if busy is not None:
                 raise busy
-        stub = order.test or trunk is None
-        session_id = order.session_id or kit.ids.call()
+        call = talker.call
         result = DialResult(
-            session_id=session_id,
-            call_control_id="" if stub else phone_identity(session_id),
-            room_name=room_name(session_id),
+            session_id=call.id,
+            call_control_id="" if stub else phone_identity(call.id),
+            room_name=room_name(call.id),
             status="dialing-stub" if stub else "dialing",
             to=order.to,
             from_number=from_number,
@@ -202,49 +215,47 @@ class Switchboard:
         if not stub:
             await kit.afford(order.organization)
         await self._enter(before, result)
-        order = replace(order, session_id=session_id)
-        session = self._outbound(order, plan, from_number, trunk.id if trunk else None, stub)
+        session = self._outbound(order, talker, stub)
         self._begin(session, run=not stub)
         if stub:
             await self._live_stub(session)
         await self._on_disk(session)
         return result
 
-    def _outbound(
-        self, order: DialOrder, plan: Dialplan, from_number: str, trunk: str | None, stub: bool
-    ) -> Session:
-        kit = self._kit
-        now = kit.clock.now()
-        call_id = order.session_id or kit.ids.call()
-        identity = phone_identity(call_id)
+    def _talks(self, order: DialOrder, trunk: str | None, number: PhoneNumber | None) -> Talker:
+        """The row of an outbound call, and who talks in it. Raises BadInput, NotFound."""
+        now = self._kit.clock.now()
+        assert order.session_id is not None
         call = Call(
-            id=call_id,
+            id=order.session_id,
             organization=order.organization,
             direction=Direction.OUTBOUND,
             created_at=now,
             updated_at=now,
             status=Status.DIALING,
-            from_number=from_number,
+            from_number=order.from_number or "",
             to_number=order.to,
-            language=order.language or plan.language,
             agent=order.agent,
-            dialplan=plan.name,
             trunk=trunk,
-            room=room_name(call_id),
+            room=room_name(order.session_id),
             metadata=dict(order.metadata),
-            pipeline=dict(order.pipeline),
             tags=dict(order.tags),
         )
+        return self.agents.call_out(call, order, number)
+
+    def _outbound(self, order: DialOrder, talker: Talker, stub: bool) -> Session:
+        kit, call, plan = self._kit, talker.call, talker.plan
+        identity = phone_identity(call.id)
         request = DialRequest(
             leg=identity,
-            call=call_id,
-            to=order.to,
-            from_number=from_number,
-            trunk=trunk,
+            call=call.id,
+            to=call.to_number,
+            from_number=call.from_number,
+            trunk=call.trunk,
             ring_seconds=order.ring_seconds,
             headers=dict(order.headers),
         )
-        context = self._context(call, identity, order.variables)
+        context = self._context(call, identity, talker.variables)
         session = Session(
             kit,
             call,
@@ -256,11 +267,11 @@ class Switchboard:
             first_dial=None if stub else request,
         )
         requested = CallRequested(
-            at=now,
+            at=call.created_at,
             leg=identity,
-            to=order.to,
-            from_number=from_number,
-            trunk=trunk,
+            to=call.to_number,
+            from_number=call.from_number,
+            trunk=call.trunk,
             source=order.source,
         )
         # In the log before the session's task begins: who asked waits for this very row.
@@ -282,6 +293,8 @@ class Switchboard:
         """Begin a browser's session; returns once it is on disk. ``before``: as for ``dial``.
 
         Raises:
+            BadInput: a variable that nobody gave (code MISSING_TEMPLATE_VARIABLES).
+            NotFound: an unknown agent.
             Busy: no capacity.
             Refused: no credit is left (code INSUFFICIENT_CREDITS).
             StoreUnavailable: nothing is handed out without its record.
@@ -291,16 +304,8 @@ class Switchboard:
             raise Busy("the service is being stopped", retry_after=30)
         if kit.journal.down:
             raise StoreUnavailable("the store does not take events; try again")
-        await kit.afford(order.organization)
         now = kit.clock.now()
         call_id = kit.ids.call()
-        result = RoomResult(
-            session_id=call_id,
-            room_name=room_name(call_id),
-            identity=order.identity,
-            expires_at=now + timedelta(seconds=order.ttl_seconds),
-        )
-        await self._enter(before, result)
         call = Call(
             id=call_id,
             organization=order.organization,
@@ -310,13 +315,20 @@ class Switchboard:
             status=Status.CONNECTING,
             provider="livekit",
             kind="cascade",
-            language=order.language,
             agent=order.agent,
-            room=result.room_name,
+            room=room_name(call_id),
             metadata=dict(order.metadata),
-            pipeline=dict(order.pipeline),
             tags=dict(order.tags),
         )
+        call, _ = self.agents.converse(call, order)
+        await kit.afford(order.organization)
+        result = RoomResult(
+            session_id=call_id,
+            room_name=room_name(call_id),
+            identity=order.identity,
+            expires_at=now + timedelta(seconds=order.ttl_seconds),
+        )
+        await self._enter(before, result)
         session = Session(kit, call, None, max_seconds=order.max_duration_seconds)
         session.limit()
         opened = SessionOpened(
@@ -355,6 +367,7 @@ class Switchboard:
                 organization=callback.organization,
                 to=callback.to_number,
                 from_number=callback.from_number,
+                agent=callback.agent,
                 dialplan=callback.dialplan,
                 metadata={**callback.metadata, "callback_id": callback.id},
                 session_id=session_id,

@@ -23,10 +23,12 @@ from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport
 from telephony.calls.role import Role
 from telephony.ivr.load import load
+from telephony.switchboard.agents import AgentsConfig
 from telephony.switchboard.journal import Journal, JournalConfig
 from telephony.switchboard.kit import Kit, SwitchboardConfig
 from telephony.switchboard.switchboard import Switchboard
 from telephony.testing.carrier import FakeCarrier
+from telephony.testing.meetings import FakeAgentRooms
 
 PLANS = Path(__file__).parents[2] / "dialplans"
 
@@ -201,6 +203,8 @@ class World:
         self.promises = Promises()
         self.voice = Voice()
         self.rooms = Rooms()
+        self.agents = FakeAgentRooms(self.clock, "no LiveKit here")
+        self.accounts = Accounts(self.clock)
         self.carrier = FakeCarrier(self.clock)
         fast = JournalConfig(group_seconds=0, retry_seconds=0, retry_ceiling_seconds=0.001)
         self.journal = Journal(
@@ -220,7 +224,9 @@ class World:
             speech=self.voice,
             callbacks=self.promises,
             journal=self.journal,
-            directory=Accounts(self.clock),
+            directory=self.accounts,
+            agents=self.agents,
+            talking=AgentsConfig(worker="desk", api="https://phone.example"),
             clock=self.clock,
             ids=Ids(random.Random(7), self.clock),
             sleep=lambda seconds: asyncio.sleep(0),

@@ -30,16 +30,19 @@ class SessionBody(Conversation):
             raise ValueError("agentId: is required where there is no intent")
         return self
 
+    def conversation(self) -> dict[str, Any]:
+        """As for a call; but a first message of null is one (contract 3.1): the agent waits."""
+        told = super().conversation()
+        if "first_message" in self.model_fields_set and self.first_message is None:
+            told["first_message"] = ""
+        return told
+
     def order(self, organization: str, identity: str) -> RoomOrder:
         """What the switchboard is asked for; ``identity`` where the browser names none."""
         return RoomOrder(
             organization=organization,
             identity=self.identity or identity,
-            agent=self.agent_id,
-            language=self.intent.language if self.intent else "en",
-            metadata=self.metadata or {},
-            pipeline=self.pipeline(),
-            tags=self.webhook_tags or {},
+            **self.conversation(),
             ttl_seconds=self.ttl_seconds or DEFAULT_TTL,
             max_duration_seconds=self.longest,
         )

@@ -182,6 +182,20 @@ class Conversation(Body):
         wanted = self.max_duration_seconds or DEFAULT_MAX_SECONDS
         return max(MIN_MAX_SECONDS, min(DEFAULT_MAX_SECONDS, wanted))
 
+    def conversation(self) -> dict[str, Any]:
+        """What the switchboard is told of how to talk: the members of ``calls.orders``."""
+        return {
+            "agent": self.agent_id,
+            "prompt": self.system_prompt,
+            "first_message": self.first_message,
+            "voice": self.voice,
+            "language": self.intent.language if self.intent else None,
+            "variables": self.variables,
+            "pipeline": self.pipeline(),
+            "metadata": self.metadata or {},
+            "tags": self.webhook_tags or {},
+        }
+
     def pipeline(self) -> dict[str, Any]:
         """What was asked for of the conversation, as call detail shows it again."""
         return self.model_dump(by_alias=True, exclude_none=True, include=set(self.SHOWN))
@@ -224,15 +238,10 @@ class DialBody(Conversation):
             organization=organization,
             to=self.to,
             from_number=self.from_,
-            agent=self.agent_id,
             dialplan=self.dialplan,
             trunk=self.trunk,
-            variables=self.variables or {},
-            metadata=self.metadata or {},
-            tags=self.webhook_tags or {},
-            pipeline=self.pipeline(),
             headers=self.headers or {},
-            language=self.intent.language if self.intent else None,
+            **self.conversation(),
             record=self.record,
             max_duration_seconds=self.longest,
             ring_seconds=self.ringing_timeout or DEFAULT_RING_SECONDS,

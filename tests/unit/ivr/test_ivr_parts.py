@@ -282,10 +282,10 @@ STRANGER = {"trunk": None, "phone": None}
     [
         (TRUNK, "+12025550101", None,
          Accept(dialplan="front-desk", record=True, phone_number="num_01")),
-        (TRUNK, "+12025550102", None, Reject(cause=Cause.AGENT_UNAVAILABLE, sip_status=480)),
+        (TRUNK, "+12025550102", None, NOT_FOUND),
         (TRUNK, "+12025550102", "after-hours",
          Accept(dialplan="after-hours", phone_number="num_02")),
-        (TRUNK, "+12025550103", None, Reject(cause=Cause.AGENT_UNAVAILABLE, sip_status=480)),
+        (TRUNK, "+12025550103", None, NOT_FOUND),
         (TRUNK, "+12025550104", "after-hours", NOT_FOUND),
         (TRUNK, "+12025550105", None, Accept(dialplan="front-desk", phone_number="num_05")),
         (TRUNK, "+12025550199", None, NOT_FOUND),
