@@ -117,31 +117,52 @@ class JitterRings(Columns):
         self._store_odd(rows[fits], position[fits], payload[fits])
 
     def _store_odd(self, rows: Rows, position: Counts, payload: Codes) -> None:
+        """Payloads behind a hole, into one, or twice there."""
         if not rows.size:
             return
         self._write(rows, position, payload)
-        end = position + payload.shape[1]
+        length = payload.shape[1]
+        end = position + length
+        low = np.maximum(self.filled[rows], self.cursor[rows])
         self.top[rows] = np.maximum(self.top[rows], end)
-        at = position[:, None] + np.arange(payload.shape[1])
-        new = at >= np.maximum(self.filled[rows], self.cursor[rows])[:, None]
-        line = np.broadcast_to(rows[:, None], at.shape)
-        self.marks[line[new], at[new] % SIZE] = True
-        self.ragged[rows] = True
-        self.absorb(rows)
+        # What a whole company sends late after a stall says nothing new: it must cost no more.
+        new = end > low
+        whole = new & (position >= low)
+        self._mark(rows[whole], position[whole], length)
+        partly = new & ~whole
+        if partly.any():
+            at = position[partly][:, None] + np.arange(length)
+            late = at >= low[partly][:, None]
+            line = np.broadcast_to(rows[partly][:, None], at.shape)
+            self.marks[line[late], at[late] % SIZE] = True
+        self.ragged[rows[new]] = True
+        # One more octet behind the hole leaves it a hole.
+        self.absorb(rows[new & (position <= self.filled[rows])])
 
     def absorb(self, rows: Rows) -> None:
         """Where what is marked begins at ``filled``, it is no island any more."""
         rows = rows[self.ragged[rows]]
         if not rows.size:
             return
-        at = (self.filled[rows][:, None] + np.arange(SIZE)) % SIZE
-        marked = self.marks[rows[:, None], at]
-        # No more than SIZE octets are ever marked behind ``filled``: the first gap ends the run.
-        run = np.where(marked.all(axis=1), SIZE, np.argmin(marked, axis=1))
-        gone = marked & (np.arange(SIZE) < run[:, None])
-        self.marks[rows[:, None], at] = marked & ~gone
-        self.filled[rows] += run
-        self.ragged[rows] = self.top[rows] > self.filled[rows]
+        filled = self.filled[rows]
+        # Nothing is marked from ``top`` on, and none but octets from ``filled`` on: as a rule
+        # two or three packets are looked at, not the whole ring.
+        span = min(SIZE, max(0, int((self.top[rows] - filled).max())))
+        at = (filled[:, None] + np.arange(span)) % SIZE
+        at += rows[:, None] * SIZE
+        marks = self.marks.reshape(-1)
+        marked = marks[at]
+        gaps = ~marked
+        run = np.where(gaps.any(axis=1), gaps.argmax(axis=1), span) if span else 0
+        marks[at] = marked & (np.arange(span) >= np.reshape(run, (-1, 1)))
+        self.filled[rows] = filled + run
+        self.ragged[rows] = self.top[rows] > filled + run
+
+    def _mark(self, rows: Rows, position: Counts, length: int) -> None:
+        """These octets are there, behind a hole."""
+        marks = self.marks.reshape(-1)
+        at = (position[:, None] + np.arange(length)) % SIZE
+        marks[at + rows[:, None] * SIZE] = True
 
     def _write(self, rows: Rows, position: Counts, payload: Codes) -> None:
         length = payload.shape[1]
@@ -188,7 +209,8 @@ class JitterRings(Columns):
         rows, cursor, filled = rows[behind], cursor[behind], filled[behind]
         ragged = self.ragged[rows]
         if ragged.any():
-            far = np.minimum(cursor[ragged] - filled[ragged], SIZE)
+            passed_to = np.minimum(cursor[ragged], self.top[rows[ragged]])
+            far = np.minimum(passed_to - filled[ragged], SIZE)
             span = np.arange(int(far.max()))
             at = filled[ragged][:, None] + span
             line = np.broadcast_to(rows[ragged][:, None], at.shape)
