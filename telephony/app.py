@@ -25,6 +25,7 @@ from telephony.base.errors import ConfigError, MediaFailed, SpeechUnavailable, S
 from telephony.base.ids import Ids
 from telephony.base.trace import Trace
 from telephony.callbacks.scheduler import Scheduler
+from telephony.calls.call import Call
 from telephony.carriers.trunk.carrier import TrunkCarrier
 from telephony.carriers.trunk.config import TrunkConfig
 from telephony.ivr.load import load_all
@@ -39,7 +40,7 @@ from telephony.media.workers.engine import WorkerEngine
 from telephony.metrics import Collector, renderer
 from telephony.rooms.local import LocalRooms
 from telephony.rooms.tokens import LiveKitTokens
-from telephony.settings import Settings, ensure_secret
+from telephony.settings import Settings, ensure_node, ensure_secret
 from telephony.speech.espeak import EspeakSynth
 from telephony.speech.prompts import Prompts
 from telephony.store import FileRows, Store
@@ -47,7 +48,8 @@ from telephony.switchboard.agents import AgentsConfig
 from telephony.switchboard.finalize import Finalizer
 from telephony.switchboard.journal import Journal
 from telephony.switchboard.kit import Kit, SwitchboardConfig, anybody
-from telephony.switchboard.recover import recover
+from telephony.switchboard.nodes import Nodes
+from telephony.switchboard.recover import close, recover
 from telephony.switchboard.switchboard import Switchboard
 from telephony.system import BufferedRandom, SystemClock, calm_collector, configure_logging
 
@@ -107,6 +109,7 @@ class App:
             settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         secret = settings.secret_key or ensure_secret(settings.data_dir)
 
+        node = settings.node or ensure_node(settings.data_dir)
         # The store first: nothing is admitted whose record has no place to go.
         now = self.clock.now()
         files = FileRows(
@@ -118,6 +121,7 @@ class App:
         self._stack.push_async_callback(self.store.close)
         await self.store.start(now)
         await self._first_key(secret)
+        self._stack.push_async_callback(self._leave)
         # What the last process left open is closed before this one takes its first call.
         await recover(self.store.calls, self.clock, self.ids, salvage, settings.rate_card)
 
@@ -201,6 +205,7 @@ class App:
         return WorkerEngine(
             config,
             self.clock,
+        self.kit.tasks.spawn(self._nodes().run(), "nodes")
             rng=self.rng,
             count=count,
             trace=self.trace,
@@ -301,6 +306,21 @@ class App:
                 except (SpeechUnavailable, MediaFailed) as error:
                     log.warning("prompts cannot be spoken", error=error.message)
                     return
+    def _nodes(self) -> Nodes:
+        async def end(call: Call) -> None:
+            rates = self.settings.rate_card
+            await close(self.store.calls, call, self.clock, self.ids, salvage, rates)
+
+        return Nodes(
+            self.store.nodes, self.store.calls, end, self.store.idempotency.recover, self.clock
+        )
+
+    async def _leave(self) -> None:
+        try:
+            await self.store.nodes.end()
+        except StoreUnavailable as error:
+            log.warning("the other nodes find out by themselves", error=error.message)
+
 
     async def _voices(self) -> list[str]:
         return [voice["name"] for voice in await self.synth.voices()]

@@ -6,7 +6,7 @@ Orders never block and never raise for what a peer does: results come back as ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -409,7 +409,11 @@ class CallStore(Protocol):
         ...
 
     async def unfinished(self) -> list[Call]:
-        """Calls that were alive when the process died."""
+        """Calls of this node that were alive when its process died: asked before it takes any."""
+        ...
+
+    async def adopt(self, nodes: Collection[str]) -> list[Call]:
+        """What these nodes left alive is this one's from now on, and nobody else's."""
         ...
 
     async def events(self, session: str) -> list[CallEvent]:
@@ -590,6 +594,30 @@ class CallbackReader(Protocol):
         status: CallbackStatus | None = None,
         source_session: str | None = None,
     ) -> list[Callback]: ...
+
+
+class NodeStore(Protocol):
+    """The processes that serve from one database, and this one among them."""
+
+    async def begin(self, now: datetime) -> None:
+        """This node is here; whoever had its name before is not."""
+        ...
+
+    async def beat(self, now: datetime) -> bool:
+        """It still is. False: somebody has buried it, or has its name."""
+        ...
+
+    async def others(self) -> dict[str, int | None]:
+        """How often each other one has beaten; None: it has live calls and is not there."""
+        ...
+
+    async def bury(self, dead: Collection[str]) -> None:
+        """Forget these."""
+        ...
+
+    async def end(self) -> None:
+        """This node stops in good order."""
+        ...
 
 
 class NextDue(Protocol):

@@ -7,7 +7,7 @@ value came from. ``app.py`` makes the packages' own configurations of what stand
 from telephony.settings.kinds import MediaTimeout, PortRange
 from telephony.settings.load import Loaded, load
 from telephony.settings.model import PREFIX, Settings
-from telephony.settings.secret import ensure_secret
+from telephony.settings.secret import ensure_node, ensure_secret
 from telephony.settings.show import MASK
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "MediaTimeout",
     "PortRange",
     "Settings",
+    "ensure_node",
     "ensure_secret",
     "load",
 ]

@@ -76,6 +76,7 @@ class Settings(BaseSettings):
         30.0, 15.0
     )
     data_dir: Path = Path("./var")
+    node: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
     database_url: Annotated[str, AfterValidator(check_database)] | None = None
     dialplans: Path | None = None
     hold_music: Path | None = None

@@ -35,6 +35,7 @@ from telephony.store.keys import Keys
 from telephony.store.knowledge import Knowledge
 from telephony.store.kyb import KybSubmissions
 from telephony.store.ledger import Ledger
+from telephony.store.nodes import Nodes
 from telephony.store.organizations import Organizations
 from telephony.store.secrets import Cipher
 from telephony.store.webhooks import Deliveries, Webhooks
@@ -43,6 +44,8 @@ __all__ = ["DatabaseConfig", "FileRows", "Store"]
 
 
 NO_FILE = FileRows()
+NODE = "node"
+"""The name of the only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Store:
     """Every port that the database stands behind.
 
     ``calls``: CallStore, CallReader, TurnStore and ReportStore. ``ledger``: LedgerStore.
-    ``callbacks``: CallbackQueue, CallbackReader and NextDue.
+    ``callbacks``: CallbackQueue, CallbackReader and NextDue. ``nodes``: NodeStore.
     ``trunks``, ``phones``, ``numbers``: Repository. ``directory``: Directory.
     """
 
@@ -67,6 +70,7 @@ class Store:
     webhooks: Webhooks
     deliveries: Deliveries
     idempotency: Idempotency
+    nodes: Nodes
     directory: LiveDirectory
     trunks: Accounts[Trunk]
     phones: Accounts[Phone]
@@ -74,7 +78,11 @@ class Store:
 
     @classmethod
     def build(
-        cls, config: DatabaseConfig | str, secret_key: str, files: FileRows = NO_FILE
+        cls,
+        config: DatabaseConfig | str,
+        secret_key: str,
+        files: FileRows = NO_FILE,
+        node: str = NODE,
     ) -> Store:
         """Everything, not yet connected."""
         check_files(files)
@@ -83,7 +91,7 @@ class Store:
         directory = LiveDirectory(database, cipher, files)
         return cls(
             database=database,
-            calls=Calls(database),
+            calls=Calls(database, node),
             ledger=Ledger(database),
             callbacks=Callbacks(database),
             keys=Keys(database),
@@ -94,7 +102,8 @@ class Store:
             knowledge=Knowledge(database),
             webhooks=Webhooks(database, cipher),
             deliveries=Deliveries(database),
-            idempotency=Idempotency(database),
+            idempotency=Idempotency(database, node),
+            nodes=Nodes(database, node),
             directory=directory,
             trunks=Accounts(database, directory, cipher, TRUNK, files.trunks),
             phones=Accounts(database, directory, cipher, PHONE, files.phones),
@@ -103,15 +112,20 @@ class Store:
 
     @classmethod
     async def open(
-        cls, config: DatabaseConfig | str, secret_key: str, files: FileRows = NO_FILE
+        cls,
+        config: DatabaseConfig | str,
+        secret_key: str,
+        files: FileRows = NO_FILE,
+        node: str = NODE,
     ) -> Store:
-        """Connect, migrate, read the directory.
+        """Connect, migrate, read the directory. ``node`` names this process among those that serve
+        from the database.
 
         Raises:
             ConfigError: a URL, secret or database that cannot be used, and why.
             StoreUnavailable: no answer.
         """
-        store = cls.build(config, secret_key, files)
+        store = cls.build(config, secret_key, files, node)
         await store.database.connect()
         try:
             await store.directory.load()
@@ -122,8 +136,10 @@ class Store:
         return store
 
     async def start(self, now: datetime) -> None:
-        """What the service does once, and a command beside it must not: free the keys whose
-        requests died with the last process, and see that there is an organization."""
+        """What the service does once, and a command beside it must not: say that it is here, free
+        the keys whose requests died with its last process, and see that there is an organization.
+        """
+        await self.nodes.begin(now)
         await self.idempotency.recover()
         if await self.organizations.get(DEFAULT_ORGANIZATION) is None:
             await self.organizations.put(

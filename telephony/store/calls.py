@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,7 +33,7 @@ from telephony.store.tables import (
     session_turns,
 )
 
-_FIXED = frozenset({"id", "organization", "created_at"})
+_FIXED = frozenset({"id", "organization", "created_at", "node"})
 _KEPT = frozenset({"session", "organization", "created_at"})
 
 
@@ -48,10 +48,12 @@ class Recording:
 
 class Calls:
     """``CallStore``, ``CallReader`` and ``TurnStore`` over the database; ``changes`` tells of what
-    was written."""
+    was written. ``node`` is whose calls these are: what another node has taken over because this
+    one was dead is not written any more."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, node: str) -> None:
         self._database = database
+        self._node = node
         self.changes = LiveChanges(database)
         event = database.insert(call_events)
         self._add_events = database.prepare(
@@ -62,6 +64,7 @@ class Calls:
             call.on_conflict_do_update(
                 index_elements=["id"],
                 set_={name: call.excluded[name] for name in rows.CALL if name not in _FIXED},
+                where=calls.c.node == call.excluded.node,
             ),
             rows.CALL,
         )
@@ -91,7 +94,7 @@ class Calls:
             return
         moment = self._moment
         latest = {item.call.id: item.call for item in batch}
-        call_rows = [rows.call_row(call, moment) for call in latest.values()]
+        call_rows = [rows.call_row(call, self._node, moment) for call in latest.values()]
         event_rows = [rows.event_row(item.event, moment) for item in batch]
         found = [item.report for item in batch if item.report]
         reports = [rows.report_row(report, moment) for report in found]
@@ -142,9 +145,22 @@ class Calls:
     # --- the writer's own reading ----------------------------------------------------------
 
     async def unfinished(self) -> list[Call]:
-        """Oldest first."""
-        query = sa.select(calls).where(calls.c.live).order_by(calls.c.created_at)
-        return [rows.call(row) for row in await self._all(query)]
+        """Oldest first. Those of before there were nodes have no name on them."""
+        return await self.adopt((self._node, ""))
+
+    async def adopt(self, nodes: Collection[str]) -> list[Call]:
+        """Oldest first. One statement, so that of two who ask each call is one's."""
+        statement = (
+            sa.update(calls)
+            .where(calls.c.live, calls.c.node.in_(nodes))
+            .values(node=self._node)
+            .returning(calls)
+        )
+
+        async def work(connection: AsyncConnection) -> list[Call]:
+            return [rows.call(row) for row in await connection.execute(statement)]
+
+        return sorted(await self._database.write(work), key=lambda call: call.created_at)
 
     async def events(self, session: str) -> list[CallEvent]:
         query = (

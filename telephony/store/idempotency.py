@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -21,31 +22,34 @@ class Idempotency:
     """``IdempotencyStore`` over the database. ``holder`` names this process among its peers
     and is the same after a restart: what it had begun and not answered is then free again."""
 
-    def __init__(self, database: Database, holder: str = "node") -> None:
+    def __init__(self, database: Database, holder: str) -> None:
         self._database = database
         self._holder = holder
         self._freeing: set[asyncio.Task[None]] = set()
 
-    async def recover(self) -> int:
-        """At the start: settle the keys whose requests died with this process's last life.
+    async def recover(self, dead: Collection[str] = ()) -> int:
+        """Settle the keys whose requests died with the last life of this process, or of the others
+        that are named.
 
         Where what the request was to make is on disk, the key answers what was prepared; else
         nothing was sent, and it is free again. Returns how many there were.
         """
-        dead = (idempotency.c.status.is_(None), idempotency.c.holder == self._holder)
+        holders = dead or (self._holder,)
+        unanswered = (idempotency.c.status.is_(None), idempotency.c.holder.in_(holders))
         exists = sa.or_(
             idempotency.c.made.in_(sa.select(calls.c.id)),
             idempotency.c.made.in_(sa.select(callbacks.c.id)),
         )
         answered = (
-            sa.update(idempotency).where(*dead, exists).values(status=idempotency.c.made_status)
+            sa.update(idempotency)
+            .where(*unanswered, exists)
+            .values(status=idempotency.c.made_status)
         )
+        freed = sa.delete(idempotency).where(*unanswered)
 
         async def work(connection: AsyncConnection) -> int:
             settled = (await connection.execute(answered)).rowcount
-            return (
-                settled + (await connection.execute(sa.delete(idempotency).where(*dead))).rowcount
-            )
+            return settled + (await connection.execute(freed)).rowcount
 
         return await self._database.write(work)
 

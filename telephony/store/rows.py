@@ -43,7 +43,7 @@ _OUTCOME = TypeAdapter(Outcome | None)
 _REPORT = TypeAdapter(CallReport)
 
 
-def call_row(call: Call, moment: Moment) -> tuple[Any, ...]:
+def call_row(call: Call, node: str, moment: Moment) -> tuple[Any, ...]:
     """In the order of ``CALL``."""
     return (
         call.id,
@@ -73,6 +73,7 @@ def call_row(call: Call, moment: Moment) -> tuple[Any, ...]:
         moment(call.updated_at),
         None if call.answered_at is None else moment(call.answered_at),
         None if call.ended_at is None else moment(call.ended_at),
+        node,
     )
 
 
@@ -136,7 +137,7 @@ def entry_row(entry: Entry, moment: Moment) -> tuple[Any, ...]:
 def call(row: sa.Row[Any]) -> Call:
     """The call of a row."""
     members = dict(row._mapping)
-    del members["live"]
+    del members["live"], members["node"]
     members["direction"] = Direction(members["direction"])
     members["status"] = Status(members["status"])
     members["legs"] = _LEGS.validate_python(members["legs"])

@@ -134,6 +134,8 @@ calls = sa.Table(
     sa.Column("updated_at", Moment, nullable=False),
     sa.Column("answered_at", Moment),
     sa.Column("ended_at", Moment),
+    # Which process has it, and closes it at its next start.
+    sa.Column("node", sa.String(64), nullable=False, server_default=""),
     sa.Index(None, "organization", "created_at", "id"),
     # Partial: only what lives now is in it, so that recovery and the list of live calls cost
     # what they find, however many calls there were.
@@ -591,6 +593,16 @@ keys = sa.Table(
     sa.Column("requests_per_second", sa.Float),
     sa.UniqueConstraint("digest"),
     sa.Index(None, "organization"),
+)
+
+nodes = sa.Table(
+    "nodes",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("holder", sa.String(64), nullable=False),
+    sa.Column("beats", sa.BigInteger, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("beat_at", Moment, nullable=False),
 )
 
 idempotency = sa.Table(

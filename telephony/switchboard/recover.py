@@ -34,24 +34,36 @@ Salvage = Callable[[Path], Recorded]
 async def recover(
     store: CallStore, clock: Clock, ids: Ids, salvage: Salvage, rates: Rates | None = None
 ) -> int:
-    """Close every call that never ended. Returns how many there were.
+    """Close every call that this node left open when it died. Returns how many there were.
 
     Recordings that were open are made whole as far as they were written: what a caller said is
     not lost with the process.
     """
     calls = await store.unfinished()
     for call in calls:
-        rows = await store.events(call.id)
-        try:
-            batch = _close(call, rows, clock, ids, salvage, rates)
-        except Exception:
-            # One call that nobody can close must not keep the service from starting.
-            log.exception("a call could not be closed", call=call.id)
-            continue
-        await store.append(batch)
+        await close(store, call, clock, ids, salvage, rates)
     if calls:
         log.warning("calls were interrupted by the last stop", calls=len(calls))
     return len(calls)
+
+
+async def close(
+    store: CallStore,
+    call: Call,
+    clock: Clock,
+    ids: Ids,
+    salvage: Salvage,
+    rates: Rates | None = None,
+) -> None:
+    """Write the end of a call whose process is dead. Raises StoreUnavailable."""
+    rows = await store.events(call.id)
+    try:
+        batch = _close(call, rows, clock, ids, salvage, rates)
+    except Exception:
+        # One call that nobody can close must not keep the service from starting.
+        log.exception("a call could not be closed", call=call.id)
+        return
+    await store.append(batch)
 
 
 def _close(

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -114,6 +114,11 @@ class MemoryCalls:
     async def unfinished(self) -> list[Call]:
         self._switch.check()
         return sorted((c for c in self.calls.values() if c.live), key=lambda c: c.created_at)
+
+    async def adopt(self, nodes: Collection[str]) -> list[Call]:
+        """Memory is one process's, so nobody else has left anything in it."""
+        self._switch.check()
+        return []
 
     async def events(self, session: str) -> list[CallEvent]:
         self._switch.check()

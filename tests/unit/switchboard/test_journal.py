@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 
@@ -38,6 +38,9 @@ class Store:
         self.groups.append([item.event.seq for item in batch])
 
     async def unfinished(self) -> list[Call]:
+        return []
+
+    async def adopt(self, nodes: Collection[str]) -> list[Call]:
         return []
 
     async def events(self, session: str) -> list[CallEvent]:

@@ -21,6 +21,7 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade() -> None:
+    _nodes_up()
     _organizations_up()
     _turns_up()
     _ledger_up()
@@ -41,6 +42,27 @@ def downgrade() -> None:
     op.drop_table("ledger_entries")
     op.drop_table("session_turns")
     _organizations_down()
+    _nodes_down()
+
+
+def _nodes_up() -> None:
+    op.create_table(
+        "nodes",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("holder", sa.String(length=64), nullable=False),
+        sa.Column("beats", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", MOMENT, nullable=False),
+        sa.Column("beat_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_nodes"),
+    )
+    op.add_column(
+        "calls", sa.Column("node", sa.String(length=64), nullable=False, server_default="")
+    )
+
+
+def _nodes_down() -> None:
+    op.drop_column("calls", "node")
+    op.drop_table("nodes")
 
 
 def _organizations_up() -> None:
