@@ -117,7 +117,7 @@ class App:
             phones=settings.file_phones(now),
             numbers=settings.file_numbers(now),
         )
-        self.store = await Store.open(settings.database, secret, files)
+        self.store = await Store.open(settings.database, secret, files, node)
         self._stack.push_async_callback(self.store.close)
         await self.store.start(now)
         await self._first_key(secret)
