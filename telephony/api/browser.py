@@ -60,3 +60,4 @@ def routes() -> list[Route]:
             problems=(402, 404, 409, 501),
         )
     ]
+            fault="SESSION_CREATE_FAILED",

@@ -24,7 +24,10 @@ from telephony.api.wire.calls import (
 )
 from telephony.base.errors import NotFound
 from telephony.calls.call import Call
+from telephony.calls.money import CostLine
 from telephony.calls.record import CallReport, Turn
+from telephony.reports.cost import used
+from telephony.reports.fold import known
 
 NO_SESSION = "SESSION_NOT_FOUND"
 
@@ -44,6 +47,13 @@ async def turns(ask: Ask, call: Call, report: CallReport | None) -> Sequence[Tur
         events = [] if posted else await ask.deps.calls.events_of(ask.organization, call.id)
         return turns_of(call.id, events, posted)
     return sorted(report.turns, key=lambda turn: turn.index)
+
+
+async def lines(ask: Ask, call: Call, report: CallReport | None) -> Sequence[CostLine]:
+    """What the call used: the lines of its bill, or what its events say where nothing is priced."""
+    if report is not None and report.cost_lines:
+        return report.cost_lines
+    return used(known(await ask.deps.calls.events_of(ask.organization, call.id)))
 
 
 async def recording_url(ask: Ask) -> str:

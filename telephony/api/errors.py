@@ -18,6 +18,7 @@ from telephony.base.errors import (
 )
 
 STORE_RETRY_SECONDS = 5
+FAULT = "INTERNAL"
 
 # The first class that fits decides; a Busy says by its code whose limit it was.
 _STATUS: tuple[tuple[type[TelephonyError], int], ...] = (
@@ -35,6 +36,7 @@ _STATUS_OF_CODE = {
     "IDEMPOTENCY_CONFLICT": 409,
     "BODY_TOO_LARGE": 413,
     "REQUEST_TIMEOUT": 408,
+    "LENGTH_REQUIRED": 411,
     "UNAUTHORIZED": 401,
     "INSUFFICIENT_CREDITS": 402,
     "NOT_IMPLEMENTED": 501,
@@ -60,21 +62,21 @@ def error_reply(
     return json_reply({"error": message, "code": code, **extra}, status, headers)
 
 
-def reply_of(error: TelephonyError) -> web.Response:
-    """The reply that an error of ours becomes."""
+def reply_of(error: TelephonyError, fault: str = FAULT) -> web.Response:
+    """The reply that an error of ours becomes. ``fault``: the code where the fault is ours."""
     status = _STATUS_OF_CODE.get(error.code) or next(
         status for cls, status in _STATUS if isinstance(error, cls)
     )
     headers: dict[str, str] = {}
     if isinstance(error, Busy):
-        headers["Retry-After"] = str(max(1, int(error.retry_after)))
+        headers["Retry-After"] = str(max(1, error.retry_after))
     elif isinstance(error, Unavailable):
         headers["Retry-After"] = str(STORE_RETRY_SECONDS)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if status == 500:
         # What went wrong inside is for the log, not for the world.
-        return error_reply(500, "INTERNAL", "internal error")
+        return error_reply(500, fault, "internal error")
     return error_reply(status, error.code, error.message, headers=headers, **error.extra())
 
 
@@ -90,8 +92,8 @@ _HTTP = {
 }
 
 
-def reply_of_status(status: int) -> web.Response:
+def reply_of_status(status: int, fault: str = FAULT) -> web.Response:
     """The reply of an HTTP failure that has no error of ours behind it."""
-    fallback = ("INTERNAL", "internal error") if status >= 500 else ("BAD_REQUEST", "bad request")
+    fallback = (fault, "internal error") if status >= 500 else ("BAD_REQUEST", "bad request")
     code, message = _HTTP.get(status, fallback)
     return error_reply(status, code, message)

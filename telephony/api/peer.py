@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from aiohttp import web
 
 from telephony.api.deps import Deps, Network
+from telephony.base.errors import BadInput
 
 _FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-IP")
+
+_HOST = re.compile(r"[A-Za-z0-9._~-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
 def _address(text: str | None) -> IPv4Address | IPv6Address | None:
@@ -50,11 +54,17 @@ def on_loopback(request: web.Request, proxies: tuple[Network, ...]) -> bool:
 
 
 def base_url(request: web.Request, deps: Deps) -> str:
-    """Scheme and host under which the client reaches us, without a slash at the end."""
+    """Scheme and host under which the client reaches us, without a slash at the end.
+
+    Raises:
+        BadInput: the request names no host.
+    """
     if deps.public_url:
         return deps.public_url.rstrip("/")
     scheme, host = request.scheme, request.host
     if _trusted(_address(request.remote), deps.trusted_proxies):
         scheme = request.headers.get("X-Forwarded-Proto", scheme).split(",")[0].strip()
         host = request.headers.get("X-Forwarded-Host", host).split(",")[0].strip()
+    if not _HOST.fullmatch(host):
+        raise BadInput("Host: names no host", field="Host")
     return f"{'https' if scheme == 'https' else 'http'}://{host}"

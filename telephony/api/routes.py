@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from telephony.accounts.model import Scope
 from telephony.api.deps import Deps
+from telephony.api.errors import FAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Route:
     The rest is what the OpenAPI document says of it: the shapes of the ``query``, the ``body`` and
     the ``reply`` (``many``: a bare array of them), the ``status`` of success, and ``problems``:
     failures beside those that every route can have. ``streams``: the reply is server-sent events.
+    ``fault``: the code of a failure that is ours (500).
     """
 
     method: str
@@ -84,6 +86,7 @@ class Route:
     status: int = 200
     problems: tuple[int, ...] = ()
     streams: bool = False
+    fault: str = FAULT
 
     @property
     def scope(self) -> Scope:

@@ -39,7 +39,7 @@ from telephony.api import (
 from telephony.api.auth import Authenticator
 from telephony.api.body import BODY_SECONDS, MAX_BODY
 from telephony.api.deps import Deps
-from telephony.api.errors import error_reply, reply_of, reply_of_status
+from telephony.api.errors import FAULT, error_reply, reply_of, reply_of_status
 from telephony.api.limits import Rates
 from telephony.api.routes import Ask, Caller, Found, Route, Table
 from telephony.base.errors import Busy, Refused, TelephonyError
@@ -56,9 +56,14 @@ MAX_HEADERS = 100
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _ALLOWED_HEADERS = (
     "authorization, content-type, user-agent, accept, idempotency-key, x-session-id, "
-    "last-event-id, x-request-id"
+    "last-event-id, x-request-id, x-speko-intent, x-speko-constraints, x-speko-stt-options"
 )
-_EXPOSED_HEADERS = "retry-after, x-request-id, location"
+# A page reads only what is named here: a browser knows no pattern such as x-speko-*.
+_EXPOSED_HEADERS = (
+    "retry-after, x-request-id, x-trace-id, location, idempotent-replayed, x-session-id, "
+    "x-speko-audio-format, x-speko-provider, x-speko-model, x-speko-failover-count, "
+    "x-speko-scores-run-id"
+)
 _METHODS = "GET, HEAD, POST, PATCH, PUT, DELETE, OPTIONS"
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -68,6 +73,7 @@ TABLE: web.AppKey[Table] = web.AppKey("table", Table)
 
 
 def routes() -> list[Route]:
+FAULT_CODE: web.RequestKey[str] = web.RequestKey("fault_code", str)
     """Every row: what is served, and what is known and comes later."""
     nouns = (
         sessions,
@@ -121,7 +127,7 @@ class _Door:
         try:
             response = await handler(request)
         except TelephonyError as error:
-            response = reply_of(error)
+            response = reply_of(error, request.get(FAULT_CODE, FAULT))
             if response.status == 500:
                 log.error("a request failed", request=request_id, error=error.message)
         except web.HTTPException as error:
@@ -132,7 +138,7 @@ class _Door:
             raise
         except Exception:
             log.exception("a request failed", request=request_id, path=request.path)
-            response = reply_of_status(500)
+            response = reply_of_status(500, request.get(FAULT_CODE, FAULT))
         if not response.prepared:
             self._dress(request, response)
         return response
@@ -158,6 +164,7 @@ class _Door:
 
     async def _caller(self, ask: Ask, route: Route) -> Caller | None:
         if route.public or (route.handler is health.metrics and health.open_to(ask)):
+        request[FAULT_CODE] = found.route.fault
             return None
         caller = await self._authenticator.caller(ask.request)
         rate = caller.requests_per_second or self._deps.requests_per_second
@@ -177,12 +184,16 @@ class _Door:
             return web.Response(status=204, headers=allow)
         return error_reply(405, "METHOD_NOT_ALLOWED", "method not allowed", headers=allow)
 
+            preflight = hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+            if request.method == hdrs.METH_OPTIONS and preflight and _for_pages(request):
+                # A page that may not ask would never see that there is no such path.
+                return web.Response(status=204)
     def _cors(self, request: web.Request, response: web.StreamResponse) -> None:
         origin = request.headers.get(hdrs.ORIGIN)
         allowed = self._deps.cors_origins
         if origin is None or not ("*" in allowed or origin in allowed):
             return
-        if "/v1/" not in request.path + "/":
+        if not _for_pages(request):
             return
         headers = response.headers
         # Keys are sent by hand and never by the browser itself, so any origin may be answered.
@@ -206,6 +217,11 @@ async def _expect(request: web.Request) -> web.StreamResponse | None:
     if (request.content_length or 0) > MAX_BODY:
         return reply_of_status(413)
     if request.transport is not None:
+def _for_pages(request: web.Request) -> bool:
+    """The API, and what its signed URLs open."""
+    return re.match(r"/+(v1|files|uploads)(/|$)", request.path) is not None
+
+
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from telephony.api.body import read_object
-from telephony.api.calls import NO_SESSION, find, recording_url, turns
+from telephony.api.calls import NO_SESSION, find, lines, recording_url, turns
 from telephony.api.checks import known_agent
 from telephony.api.idempotency import Prepare, once
 from telephony.api.routes import Ask, Route
@@ -53,7 +53,9 @@ async def page(ask: Ask) -> web.StreamResponse:
 
 async def detail(ask: Ask) -> web.StreamResponse:
     """GET /v1/sessions/{id}."""
-    return render(SessionDetail.of(await find(ask)))
+    call = await find(ask)
+    report = await ask.deps.calls.report(ask.organization, call.id)
+    return render(SessionDetail.with_usage(call, await lines(ask, call, report)))
 
 
 async def transcript(ask: Ask) -> web.StreamResponse:
@@ -87,6 +89,7 @@ def routes() -> list[Route]:
             body=DialBody,
             reply=DialReply,
             problems=(402, 404, 409),
+            fault="SESSION_CREATE_FAILED",
         ),
         Route("GET", "/v1/sessions", page, query=SessionQuery, reply=SessionPage),
         Route("GET", "/v1/sessions/{id}", detail, reply=SessionDetail),

@@ -40,16 +40,19 @@ async def stream(ask: Ask) -> web.StreamResponse:
     """GET /v1/sessions/{id}/stream: status, turns and events as server-sent events."""
     call = await find(ask)
     turn, since = read_cursor(ask.request.query.get("cursor"))
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/event-stream; charset=utf-8",
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",
+        }
+    )
+    ask.prepare(response)
+    if ask.request.method == "HEAD":
+        # Nobody listens: its headers are all there is to a stream.
+        return response
     listener = await ask.deps.feeds.join(ask.organization, call.id, turn, since)
     try:
-        response = web.StreamResponse(
-            headers={
-                "Content-Type": "text/event-stream; charset=utf-8",
-                "Cache-Control": "no-store",
-                "X-Accel-Buffering": "no",
-            }
-        )
-        ask.prepare(response)
         await response.prepare(ask.request)
         try:
             await _pass_on(listener, response)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import phonenumbers
 
-E164 = re.compile(r"\+[1-9]\d{6,14}")
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 def is_e164(text: str) -> bool:

@@ -74,6 +74,11 @@ def price(facts: Sequence[e.Event], rates: Rates | None) -> tuple[CostLine, ...]
     return tuple(line for line in lines if line is not None)
 
 
+def used(facts: Sequence[e.Event]) -> tuple[CostLine, ...]:
+    """What a call used, its lines without a price: where nobody has set one, or it still lives."""
+    return price(facts, Rates(Rate()))
+
+
 def total(lines: Iterable[CostLine]) -> int:
     """Micro-USD."""
     return sum(line.cost_micro_usd for line in lines)

@@ -6,11 +6,19 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from pydantic.alias_generators import to_camel, to_snake
 
 from telephony.base.clock import iso
 from telephony.base.errors import BadInput
@@ -70,9 +78,20 @@ Int = Annotated[int, BeforeValidator(_integral)]
 E164 = Annotated[str, AfterValidator(_number)]
 
 
+def _at_most(ceiling: int) -> AfterValidator:
+    return AfterValidator(lambda value: min(value, ceiling))
+
+
+Page200 = Annotated[int, Field(ge=1), _at_most(200)]
+"""How many rows a page has where the contract sets no bound: more are not refused but not sent."""
+
+Page100 = Annotated[int, Field(ge=1), _at_most(100)]
+
+
 def parse_time(value: Any) -> Any:
     """An ISO-8601 time as aware UTC; one without a zone is taken as UTC."""
-    if not isinstance(value, str):
+    # A long text is no time, and the search for a blank would take its square.
+    if not isinstance(value, str) or len(value) > 64:
         raise ValueError("must be an ISO-8601 time")
     try:
         # A plus sign that was not encoded arrives as a space.
@@ -99,10 +118,20 @@ def parse(shape: type[B], data: Mapping[str, Any]) -> B:
         raise invalid(error) from None
 
 
+@cache
+def spellings(shape: type[BaseModel]) -> dict[str, str]:
+    """What a query may call each member, in either casing, and what it is called here."""
+    found: dict[str, str] = {}
+    for key, field in shape.model_fields.items():
+        name = field.alias or key
+        found |= dict.fromkeys((key, name, to_camel(name), to_snake(name)), name)
+    return found
+
+
 def parse_query(shape: type[B], request: web.Request) -> B:
-    """The query string as its shape. Raises BadInput."""
-    known = {name for key, field in shape.model_fields.items() for name in (key, field.alias)}
-    given = {name: value for name, value in request.query.items() if name in known and value != ""}
+    """The query string as its shape; the names may be in either casing. Raises BadInput."""
+    known = spellings(shape)
+    given = {known[n]: value for n, value in request.query.items() if n in known and value != ""}
     for name, value in given.items():
         if not value.isprintable():
             raise BadInput(f"{name}: text that cannot be printed", field=name)

@@ -30,7 +30,7 @@ class CallbackCreate(Body):
     delay_seconds: Annotated[Int, Field(ge=0, le=366 * 86_400)] | None = None
     dialplan: Name | None = None
     agent_id: Name | None = None
-    source_session_id: Name | None = None
+    source_session_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     reason: Annotated[str, Field(max_length=500)] | None = None
     instructions: Text | None = None
     summary: Text | None = None
@@ -43,6 +43,7 @@ class CallbackCreate(Body):
             to_number=self.to,
             from_number=self.from_,
             scheduled_at=due,
+            agent=self.agent_id,
             dialplan=self.dialplan,
             source_session=self.source_session_id,
             reason=self.reason,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from telephony.api.wire.base import Camel, Query, Time
+from telephony.api.wire.base import Camel, Page200, Query, Time
 from telephony.base.clock import iso
 from telephony.base.errors import BadInput
 from telephony.calls.money import Entry, Kind
@@ -95,7 +95,7 @@ class BalanceReply(Camel):
 class LedgerQuery(Query):
     """``kind`` is MCP's."""
 
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    limit: Page200 = 50
     cursor: Annotated[str, Field(max_length=200)] | None = None
     kind: Kind | None = None
 

@@ -25,7 +25,7 @@ MAX_TEXT = 64 * 1024
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-Number = Annotated[float, Field(strict=False, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 _IDENTIFIER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}")
 _HEADER = re.compile(r"[Xx]-[A-Za-z0-9.!%*_+`'~-]{1,60}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
@@ -179,7 +179,9 @@ class Conversation(Body):
     @property
     def longest(self) -> int:
         """Seconds: clamped, never refused."""
-        wanted = self.max_duration_seconds or DEFAULT_MAX_SECONDS
+        wanted = self.max_duration_seconds
+        if wanted is None:
+            return DEFAULT_MAX_SECONDS
         return max(MIN_MAX_SECONDS, min(DEFAULT_MAX_SECONDS, wanted))
 
     def conversation(self) -> dict[str, Any]:

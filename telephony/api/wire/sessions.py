@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from telephony.api.wire.base import Body, Camel, Int, Query, Time, seconds, stamp
+from telephony.api.wire.credits import usd
 from telephony.base.ids import phone_identity
 from telephony.calls.call import Call
+from telephony.calls.money import CostLine
 from telephony.calls.ports import CallFilter
 from telephony.calls.record import Turn
+from telephony.calls.state import Direction
 
 
 class SessionQuery(Query):
@@ -94,24 +98,41 @@ class PhoneCall(Camel):
     phone_number_id: str | None
 
 
+class UsageRow(Camel):
+    """What was used of one thing, in what the metric's name ends in; USD."""
+
+    provider: str
+    metric: str
+    quantity: int
+    cost: float
+
+    @classmethod
+    def of(cls, line: CostLine) -> UsageRow:
+        return cls(
+            provider=line.provider,
+            metric=line.metric,
+            quantity=line.quantity,
+            cost=usd(line.cost_micro_usd),
+        )
+
+
 class SessionDetail(SessionEntry):
-    """One session. ``usage`` stays empty until costs are configured."""
+    """One session. ``phoneCall`` is null where nobody is on the telephone."""
 
     phone_call: PhoneCall | None
-    usage: list[dict[str, Any]] = []
+    usage: list[UsageRow]
     metadata: dict[str, Any]
     room_name: str | None
     updated_at: str
 
     @classmethod
-    def of(cls, call: Call) -> SessionDetail:
+    def with_usage(cls, call: Call, lines: Sequence[CostLine]) -> SessionDetail:
+        phone = {"callControlId": phone_identity(call.id), "phoneNumberId": call.phone_number}
         return cls.model_validate(
             {
                 **cls.fields(call),
-                "phoneCall": {
-                    "callControlId": phone_identity(call.id),
-                    "phoneNumberId": call.phone_number,
-                },
+                "phoneCall": None if call.direction is Direction.WEB else phone,
+                "usage": [UsageRow.of(line) for line in lines],
                 "metadata": call.metadata,
                 "roomName": call.room,
                 "updatedAt": stamp(call.updated_at),
@@ -163,7 +184,7 @@ class StreamQuery(Query):
 class PostedTurn(Body):
     """One turn of a worker's transcript (contract section 3.5)."""
 
-    index: Annotated[Int, Field(ge=0, le=1_000_000)]
+    index: Annotated[Int, Field(ge=0, le=2**31 - 1)]
     source: Literal["user", "agent", "system"]
     text: Annotated[str, Field(min_length=1, max_length=16384)]
     started_at: Time

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from telephony.accounts import checks
 from telephony.accounts.webhooks import (
     ContentMode,
     DeliveryAttempt,
@@ -21,42 +20,22 @@ from telephony.accounts.webhooks import (
     WebhookEvent,
     check_secret,
 )
-from telephony.api.wire.base import Body, Camel, Int, Query, Time, stamp
+from telephony.api.wire.base import Body, Camel, Int, Page100, Query, Time, stamp
 from telephony.api.wire.extraction import ExtractionFields
+from telephony.api.wire.hooks import AuthHeaders, Headers, Url, auth_values
 from telephony.base.clock import iso
 from telephony.base.errors import BadInput
 
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 Id = Annotated[str, Field(min_length=1, max_length=200)]
-Url = Annotated[str, AfterValidator(checks.web_url)]
 Event = Annotated[WebhookEvent, Field(strict=False)]
 Events = Annotated[list[Event], Field(min_length=1, max_length=100)]
 Ids = Annotated[list[Id], Field(max_length=100)]
 TagName = Annotated[str, Field(min_length=1, max_length=64)]
 Tags = Annotated[dict[TagName, Annotated[str, Field(max_length=256)]], Field(max_length=50)]
-Headers = Annotated[dict[str, str], AfterValidator(checks.web_headers)]
 Secret = Annotated[str, AfterValidator(check_secret)]
 Source = Annotated[SecretSource, Field(strict=False)]
 Mode = Annotated[ContentMode, Field(strict=False)]
-
-
-class AuthHeader(Body):
-    """A header with a secret in it: written, and never read. On PATCH a header without a value
-    keeps the one it has."""
-
-    name: Annotated[str, AfterValidator(checks.web_header)]
-    value: Annotated[str, AfterValidator(checks.web_header_value)] | None = None
-
-
-def _once(headers: list[AuthHeader]) -> list[AuthHeader]:
-    if len({header.name.lower() for header in headers}) < len(headers):
-        raise ValueError("names a header twice")
-    return headers
-
-
-AuthHeaders = Annotated[
-    list[AuthHeader], Field(max_length=checks.MAX_HEADERS), AfterValidator(_once)
-]
 
 
 class _Options(Body):
@@ -88,7 +67,9 @@ class _Options(Body):
         if "headers" in sent:
             members["headers"] = self.headers or {}
         if "auth_headers" in sent:
-            members["auth_headers"] = self._auth(endpoint)
+            members["auth_headers"] = auth_values(
+                self.auth_headers, endpoint.auth_headers, "authHeaders"
+            )
         if self.timeout_ms is not None:
             members["timeout_ms"] = self.timeout_ms
         if "extraction_fields" in sent:
@@ -107,17 +88,6 @@ class _Options(Body):
             raise BadInput("signingSecret: needs signingSecretSource custom", field="signingSecret")
         # Who gives a secret means it to be used.
         return {"secret_source": SecretSource.CUSTOM, "signing_secret": self.signing_secret}
-
-    def _auth(self, endpoint: WebhookEndpoint) -> dict[str, str]:
-        kept = {name.lower(): value for name, value in endpoint.auth_headers.items()}
-        found: dict[str, str] = {}
-        for number, header in enumerate(self.auth_headers or ()):
-            value = header.value or kept.get(header.name.lower())
-            if value is None:
-                field = f"authHeaders.{number}.value"
-                raise BadInput(f"{field}: is required for a header that is new", field=field)
-            found[header.name] = value
-        return found
 
 
 class WebhookCreate(_Options):
@@ -244,7 +214,7 @@ class DeliveryQuery(Query):
     from_: Annotated[Time | None, Field(alias="from")] = None
     to: Time | None = None
     cursor: Annotated[str, Field(max_length=300)] | None = None
-    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    limit: Page100 = 50
 
     def filter(self) -> DeliveryFilter:
         return DeliveryFilter(

@@ -199,7 +199,7 @@ async def test_an_unknown_agent_is_not_found(api: Any) -> None:
         (Busy("full", retry_after=5), 503, "CAPACITY", "5"),
         (Busy("busy", retry_after=2, code="TRUNK_BUSY"), 429, "TRUNK_BUSY", "2"),
         (StoreUnavailable("away"), 503, "STORE_UNAVAILABLE", "5"),
-        (RuntimeError("secret detail"), 500, "INTERNAL", None),
+        (RuntimeError("secret detail"), 500, "SESSION_CREATE_FAILED", None),
     ],
 )
 async def test_what_the_switchboard_refuses(
