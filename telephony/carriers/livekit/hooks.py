@@ -63,7 +63,7 @@ class Webhook:
             raise _unproved()
         try:
             event = Parse(body.decode(), WebhookEvent(), ignore_unknown_fields=True)
-        except (ParseError, UnicodeDecodeError, RecursionError) as error:
+        except (ParseError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise BadInput("the body is no webhook event") from error
         found = notice(event)
         if found is not None and self._is_new(found):
