@@ -108,8 +108,8 @@ class App:
         with _named("data_dir", str(settings.data_dir)):
             settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         secret = settings.secret_key or ensure_secret(settings.data_dir)
-
         node = settings.node or ensure_node(settings.data_dir)
+
         # The store first: nothing is admitted whose record has no place to go.
         now = self.clock.now()
         files = FileRows(
@@ -120,8 +120,8 @@ class App:
         self.store = await Store.open(settings.database, secret, files, node)
         self._stack.push_async_callback(self.store.close)
         await self.store.start(now)
-        await self._first_key(secret)
         self._stack.push_async_callback(self._leave)
+        await self._first_key(secret)
         # What the last process left open is closed before this one takes its first call.
         await recover(self.store.calls, self.clock, self.ids, salvage, settings.rate_card)
 
@@ -195,6 +195,7 @@ class App:
         await self._open_api(secret, dialplans)
         self.kit.tasks.spawn(self._warm(dialplans), "warm prompts")
         self.kit.tasks.spawn(self._keep_house(), "housekeeping")
+        self.kit.tasks.spawn(self._nodes().run(), "nodes")
 
     def _media_engine(self) -> MediaEngine:
         """In this process, or in so many workers."""
@@ -205,7 +206,6 @@ class App:
         return WorkerEngine(
             config,
             self.clock,
-        self.kit.tasks.spawn(self._nodes().run(), "nodes")
             rng=self.rng,
             count=count,
             trace=self.trace,
@@ -293,19 +293,6 @@ class App:
         if wanted is None:
             self._made_key = text
 
-    async def _warm(self, dialplans: dict[str, Dialplan]) -> None:
-        """Speak what the dialplans say before the first caller waits for it."""
-        for plan in dialplans.values():
-            for prompt in plan.prompts():
-                if not prompt.text or "{{" in prompt.text:
-                    continue
-                try:
-                    await self.speech.render(
-                        prompt.text, prompt.voice or plan.voice, prompt.language or plan.language
-                    )
-                except (SpeechUnavailable, MediaFailed) as error:
-                    log.warning("prompts cannot be spoken", error=error.message)
-                    return
     def _nodes(self) -> Nodes:
         async def end(call: Call) -> None:
             rates = self.settings.rate_card
@@ -321,6 +308,19 @@ class App:
         except StoreUnavailable as error:
             log.warning("the other nodes find out by themselves", error=error.message)
 
+    async def _warm(self, dialplans: dict[str, Dialplan]) -> None:
+        """Speak what the dialplans say before the first caller waits for it."""
+        for plan in dialplans.values():
+            for prompt in plan.prompts():
+                if not prompt.text or "{{" in prompt.text:
+                    continue
+                try:
+                    await self.speech.render(
+                        prompt.text, prompt.voice or plan.voice, prompt.language or plan.language
+                    )
+                except (SpeechUnavailable, MediaFailed) as error:
+                    log.warning("prompts cannot be spoken", error=error.message)
+                    return
 
     async def _voices(self) -> list[str]:
         return [voice["name"] for voice in await self.synth.voices()]

@@ -58,6 +58,6 @@ def routes() -> list[Route]:
             reply=SessionReply,
             status=201,
             problems=(402, 404, 409, 501),
+            fault="SESSION_CREATE_FAILED",
         )
     ]
-            fault="SESSION_CREATE_FAILED",

@@ -69,11 +69,11 @@ _METHODS = "GET, HEAD, POST, PATCH, PUT, DELETE, OPTIONS"
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+FAULT_CODE: web.RequestKey[str] = web.RequestKey("fault_code", str)
 TABLE: web.AppKey[Table] = web.AppKey("table", Table)
 
 
 def routes() -> list[Route]:
-FAULT_CODE: web.RequestKey[str] = web.RequestKey("fault_code", str)
     """Every row: what is served, and what is known and comes later."""
     nouns = (
         sessions,
@@ -157,6 +157,7 @@ class _Door:
         found = self._table.find(request.method, request.rel_url.raw_path)
         if found.route is None:
             return self._no_route(request, found)
+        request[FAULT_CODE] = found.route.fault
         ask = Ask(request, self._deps, found.params)
         caller = await self._caller(ask, found.route)
         dress = partial(self._dress, request)
@@ -164,7 +165,6 @@ class _Door:
 
     async def _caller(self, ask: Ask, route: Route) -> Caller | None:
         if route.public or (route.handler is health.metrics and health.open_to(ask)):
-        request[FAULT_CODE] = found.route.fault
             return None
         caller = await self._authenticator.caller(ask.request)
         rate = caller.requests_per_second or self._deps.requests_per_second
@@ -177,6 +177,10 @@ class _Door:
 
     def _no_route(self, request: web.Request, found: Found) -> web.StreamResponse:
         if not found.allowed:
+            preflight = hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+            if request.method == hdrs.METH_OPTIONS and preflight and _for_pages(request):
+                # A page that may not ask would never see that there is no such path.
+                return web.Response(status=204)
             return reply_of_status(404)
         allow = {"Allow": ", ".join(found.allowed)}
         if request.method == hdrs.METH_OPTIONS:
@@ -184,10 +188,6 @@ class _Door:
             return web.Response(status=204, headers=allow)
         return error_reply(405, "METHOD_NOT_ALLOWED", "method not allowed", headers=allow)
 
-            preflight = hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
-            if request.method == hdrs.METH_OPTIONS and preflight and _for_pages(request):
-                # A page that may not ask would never see that there is no such path.
-                return web.Response(status=204)
     def _cors(self, request: web.Request, response: web.StreamResponse) -> None:
         origin = request.headers.get(hdrs.ORIGIN)
         allowed = self._deps.cors_origins
@@ -210,6 +210,11 @@ class _Door:
             headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "600"
 
 
+def _for_pages(request: web.Request) -> bool:
+    """The API, and what its signed URLs open."""
+    return re.match(r"/+(v1|files|uploads)(/|$)", request.path) is not None
+
+
 async def _expect(request: web.Request) -> web.StreamResponse | None:
     """``Expect: 100-continue``, unless the body is known to be too large."""
     if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
@@ -217,11 +222,6 @@ async def _expect(request: web.Request) -> web.StreamResponse | None:
     if (request.content_length or 0) > MAX_BODY:
         return reply_of_status(413)
     if request.transport is not None:
-def _for_pages(request: web.Request) -> bool:
-    """The API, and what its signed URLs open."""
-    return re.match(r"/+(v1|files|uploads)(/|$)", request.path) is not None
-
-
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     return None
 
