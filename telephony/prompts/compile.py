@@ -12,7 +12,7 @@ from liquid.static_analysis import Variable
 from liquid.template import BoundTemplate
 
 from telephony.base.errors import BadInput
-from telephony.prompts.sandbox import MAX_SOURCE, environment
+from telephony.prompts.sandbox import MAX_CODE, MAX_SOURCE, MAX_TAGS, environment, weigh
 
 SYSTEM_NAMES = ("system.now", "system.caller_number", "system.call_id")
 _SYSTEM = "system"
@@ -44,7 +44,7 @@ def compile_all(
     defaults = {name: value for name, value in declared.items() if value is not None}
     names: dict[str, object] = {**defaults, **given}
     names[_SYSTEM] = {name.removeprefix("system."): value for name, value in system.items()}
-    templates = {field: _parse(field, text) for field, text in texts.items()}
+    templates = _parse_all(texts)
     missing = sorted(
         {
             name
@@ -61,11 +61,26 @@ def compile_all(
     return {field: _render(field, template, names) for field, template in templates.items()}
 
 
-def _parse(field: str, text: str) -> BoundTemplate:
-    if len(text) > MAX_SOURCE:
-        raise BadInput(f"{field}: has more than {MAX_SOURCE} characters", field=field)
+def _parse_all(texts: Mapping[str, str]) -> dict[str, BoundTemplate]:
+    """The templates; what all of them together may be is bounded, for all are made at once."""
+    templates = {}
+    all_tags = all_code = 0
+    for field, text in texts.items():
+        if len(text) > MAX_SOURCE:
+            raise BadInput(f"{field}: has more than {MAX_SOURCE} characters", field=field)
+        tags, code = weigh(text)
+        all_tags, all_code = all_tags + tags, all_code + code
+        if all_tags > MAX_TAGS or all_code > MAX_CODE:
+            raise BadInput(
+                f"{field}: {MAX_TAGS} tags with {MAX_CODE} characters are the most", field=field
+            )
+        templates[field] = _parse(field, text, tags)
+    return templates
+
+
+def _parse(field: str, text: str, tags: int) -> BoundTemplate:
     try:
-        return environment(len(text)).from_string(text)
+        return environment(tags).from_string(text)
     except (LiquidError, ValueError, RecursionError) as error:
         raise _refused(field, error) from error
 

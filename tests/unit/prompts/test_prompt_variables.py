@@ -9,6 +9,7 @@ import pytest
 
 from telephony.base.errors import BadInput
 from telephony.prompts import compile_all
+from telephony.prompts.sandbox import weigh
 
 SYSTEM = {
     "system.now": "2026-01-02T03:04:05.000Z",
@@ -75,6 +76,7 @@ def test_the_service_gives_its_own_names_and_nobody_else_does() -> None:
         "{% render 'x' %}",
         "{{ 'a' | replace: '', 'b' }}",
         "{{ 2 | times: 2 }}",
+        "{{ x | split: '' | size }}",
         "{{ 'now' | date: '%Y' }}",
         "{{ system.now | date: '%999999999d' }}",
         "{% for i in (1..2000) %}x{% endfor %}",
@@ -96,9 +98,46 @@ def test_output_has_a_ceiling() -> None:
         made("{% for i in (1..900) %}" + body + "{% endfor %}", {"a": "x" * 4000})
 
 
-def test_a_template_that_works_hard_ends_soon() -> None:
-    body = "{% if a == b or a == b or a == b %}{{ a | upcase }}{% endif %}" * 1000
+HARD = [
+    "{% for i in (1..30) %}"
+    + "{% if a == b or a == b or a == b %}{{ a | upcase }}{% endif %}" * 1000
+    + "{% endfor %}",
+    "{% for i in (1..1000) %}" + "{{a}}" * 300 + "{% endfor %}",
+    "{% for i in (1..13) %}" + "{{a}}" * 300 + "{% endfor %}",
+    "{{a}}" * 13_000,
+    "{{a}}" * 1000,
+    "{{" * 32_000,
+    "{% if " + "a == b or " * 6_000 + "a %}{% endif %}",
+    "{{ a " + "| upcase " * 2_000 + "}}",
+    "{{ long " + "| upcase | strip " * 1_000 + "| size }}",
+    "{% if long contains a %}{% endif %}" * 500,
+]
+
+
+@pytest.mark.parametrize("text", HARD, ids=range(len(HARD)))
+def test_a_template_that_works_hard_ends_soon(text: str) -> None:
+    # The loop that runs it carries calls: what is meant is 20 ms, what is asked for is more.
     began = time.process_time()
     with contextlib.suppress(BadInput):
-        made("{% for i in (1..30) %}" + body + "{% endfor %}", {"a": "1", "b": "1"})
-    assert time.process_time() - began < 5
+        made(text, {"a": "1", "b": "1", "long": "x" * 65_536})
+    assert time.process_time() - began < 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", (0, 0)),
+        ("no { tag } at all {", (0, 0)),
+        ("{{a}} and {% if b %}x{% endif %}", (3, 5 + 10 + 11)),
+        ("{{ never closed", (1, 15)),
+    ],
+)
+def test_what_a_text_weighs(text: str, found: tuple[int, int]) -> None:
+    assert weigh(text) == found
+
+
+def test_the_texts_of_one_request_are_weighed_together() -> None:
+    half = "{{a}}" * 501
+    with pytest.raises(BadInput, match="firstMessage: 1000 tags"):
+        compile_all({"systemPrompt": half, "firstMessage": half}, {"a": "1"}, {}, SYSTEM)
+    assert made(half, {"a": "1"}) == "1" * 501
