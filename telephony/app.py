@@ -30,6 +30,7 @@ from telephony.carriers.trunk.carrier import TrunkCarrier
 from telephony.carriers.trunk.config import TrunkConfig
 from telephony.ivr.load import load_all
 from telephony.ivr.model import Dialplan
+from telephony.knowledge.library import Library
 from telephony.ledger.credits import Prepaid
 from telephony.ledger.numbers import Shop
 from telephony.media.config import MediaConfig, descriptors_needed
@@ -177,6 +178,15 @@ class App:
         self.scheduler = Scheduler(
             self.store.callbacks, self.switchboard.dial_callback, self.clock, self.ids
         )
+        self.library = Library(
+            self.store.knowledge,
+            self.store.agents,
+            settings.data_dir / "knowledge",
+            self.clock,
+            self.ids,
+        )
+        await self.library.start()
+        self._stack.push_async_callback(self.library.close)
         self.shop = Shop(
             provider=Pool(settings.offers(), self.store.directory),
             numbers=self.store.numbers,
@@ -232,6 +242,9 @@ class App:
             phones=self.store.phones,
             shop=self.shop,
             kyb=self.store.kyb,
+            agents=self.store.agents,
+            tools=self.store.tools,
+            library=self.library,
             webhooks=self.store.webhooks,
             deliveries=self.store.deliveries,
             directory=self.store.directory,

@@ -26,7 +26,7 @@ async def create(ask: Ask) -> web.StreamResponse:
     body = parse(SessionBody, data)
     if body.mode == "s2s":
         raise NotYet("mode: speech to speech is not implemented yet")
-    known_agent(body.agent_id)
+    known_agent(ask.deps, ask.organization, body.agent_id)
     deps = ask.deps
     tokens = deps.tokens
     if tokens is None:

@@ -42,7 +42,7 @@ async def create(ask: Ask) -> web.StreamResponse:
     """POST /v1/callbacks, our own."""
     data = await read_object(ask.request)
     body = parse(CallbackCreate, data)
-    known_agent(body.agent_id)
+    known_agent(ask.deps, ask.organization, body.agent_id)
     known_dialplan(ask.deps, body.dialplan)
 
     async def work(prepare: Prepare) -> web.Response:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from telephony.accounts.agents import Agent
 from telephony.accounts.model import DEFAULT_TRUNK
 from telephony.accounts.routing import find_trunk
 from telephony.api.deps import Deps
 from telephony.base.errors import BadInput, NotFound
 
 
-def known_agent(agent: str | None) -> None:
-    """There are no agents yet, so every id is unknown. Raises NotFound."""
-    if agent is not None:
+def known_agent(deps: Deps, organization: str, agent: str | None) -> Agent | None:
+    """The agent that is named, if one is. Raises NotFound."""
+    if agent is None:
+        return None
+    found = deps.directory.agent(organization, agent)
+    if found is None:
         raise NotFound("not found")
+    return found
 
 
 def known_dialplan(deps: Deps, name: str | None) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 from telephony.accounts.agents import Agent
 from telephony.accounts.model import Phone, PhoneNumber, Trunk
 from telephony.accounts.ports import (
+    AgentStore,
     DeliveryStore,
     Directory,
     IdempotencyStore,
@@ -18,6 +19,7 @@ from telephony.accounts.ports import (
     KybStore,
     OrganizationStore,
     Repository,
+    ToolStore,
     WebhookStore,
 )
 from telephony.api.feeds import Feeds
@@ -34,6 +36,7 @@ from telephony.calls.ports import (
     TurnStore,
 )
 from telephony.calls.record import CallReport
+from telephony.knowledge.library import Library
 from telephony.ledger.numbers import Shop
 
 Network = IPv4Network | IPv6Network
@@ -127,6 +130,9 @@ class Deps:
     phones: Repository[Phone]
     shop: Shop
     kyb: KybStore
+    agents: AgentStore
+    tools: ToolStore
+    library: Library
     webhooks: WebhookStore
     deliveries: DeliveryStore
     directory: Directory

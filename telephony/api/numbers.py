@@ -66,7 +66,7 @@ async def buy(ask: Ask) -> web.StreamResponse:
     """POST /v1/phone-numbers."""
     deps, now = ask.deps, ask.deps.clock.now()
     body = parse(NumberBuy, await read_object(ask.request))
-    known_agent(body.agent_id)
+    known_agent(ask.deps, ask.organization, body.agent_id)
     known_dialplan(deps, body.dialplan)
     item = deps.ids.make("num")
     number = await deps.shop.buy(
@@ -83,7 +83,7 @@ async def add(ask: Ask) -> web.StreamResponse:
     deps = ask.deps
     body = parse(NumberImport, await read_object(ask.request))
     trunk = known_trunk(deps, ask.organization, body.trunk, body.trunk_field)
-    known_agent(body.agent_id)
+    known_agent(ask.deps, ask.organization, body.agent_id)
     known_dialplan(deps, body.dialplan)
     number = body.row(deps.ids.make("num"), ask.organization, deps.clock.now())
     number = replace(number, trunk=trunk)
@@ -100,7 +100,7 @@ async def patch(ask: Ask) -> web.StreamResponse:
     """PATCH /v1/phone-numbers/{id}."""
     body = parse(NumberPatch, await read_object(ask.request))
     number = await _find(ask)
-    known_agent(body.agent_id)
+    known_agent(ask.deps, ask.organization, body.agent_id)
     known_dialplan(ask.deps, body.dialplan)
     changed = body.changed(number, ask.deps.clock.now())
     await ask.deps.numbers.replace(changed)

@@ -17,13 +17,16 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
+from telephony.accounts.knowledge import MAX_UPLOAD
 from telephony.api import (
+    agents,
     browser,
     callbacks,
     calls,
     credits,
     files,
     health,
+    knowledge,
     kyb,
     later,
     numbers,
@@ -84,6 +87,8 @@ def routes() -> list[Route]:
         credits,
         numbers,
         kyb,
+        agents,
+        knowledge,
         trunks,
         phones,
         webhooks,
@@ -219,7 +224,8 @@ async def _expect(request: web.Request) -> web.StreamResponse | None:
     """``Expect: 100-continue``, unless the body is known to be too large."""
     if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
         return reply_of_status(417)
-    if (request.content_length or 0) > MAX_BODY:
+    most = MAX_UPLOAD if request.path.startswith("/uploads/") else MAX_BODY
+    if (request.content_length or 0) > most:
         return reply_of_status(413)
     if request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

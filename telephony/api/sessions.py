@@ -29,7 +29,7 @@ async def dial(ask: Ask) -> web.StreamResponse:
     data = await read_object(ask.request)
     body = parse(DialBody, data)
     assert ask.caller is not None
-    known_agent(body.agent_id)
+    known_agent(ask.deps, ask.organization, body.agent_id)
     order = body.order(ask.organization, live=ask.caller.live)
 
     async def work(prepare: Prepare) -> web.Response:

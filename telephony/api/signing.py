@@ -9,6 +9,7 @@ import hmac
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 RECORDING_URL_LIFE = timedelta(minutes=5)
 TOKEN_CEILING = 1000
@@ -24,6 +25,16 @@ class Grant:
     message: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class UploadGrant:
+    """What an upload's token lets in: the bytes of one document, until a time."""
+
+    organization: str
+    base: str
+    document: str
+    expires: datetime
+
+
 class Signer:
     """Writes and reads tokens under SECRET_KEY."""
 
@@ -34,12 +45,34 @@ class Signer:
 
     def sign(self, grant: Grant) -> str:
         """The token of a grant: URL-safe."""
-        fields = [grant.organization, grant.session, int(grant.expires.timestamp()), grant.message]
-        body = _text(json.dumps(fields, separators=(",", ":")).encode())
-        return f"{body}.{_text(self._mac(body))}"
+        expires = int(grant.expires.timestamp())
+        return self._seal([grant.organization, grant.session, expires, grant.message])
+
+    def sign_upload(self, grant: UploadGrant) -> str:
+        """The token of an upload. It opens nothing else, for it has a member more."""
+        expires = int(grant.expires.timestamp())
+        return self._seal([grant.organization, grant.base, expires, grant.document, "upload"])
 
     def open(self, token: str, now: datetime) -> Grant | None:
         """The grant, or None: forged, changed or expired."""
+        match self._unseal(token, now):
+            case [organization, session, until, message]:
+                return Grant(organization, session, until, message)
+        return None
+
+    def open_upload(self, token: str, now: datetime) -> UploadGrant | None:
+        """The grant of an upload, or None: forged, changed or expired."""
+        match self._unseal(token, now):
+            case [organization, base, until, document, "upload"]:
+                return UploadGrant(organization, base, document, until)
+        return None
+
+    def _seal(self, fields: list[Any]) -> str:
+        body = _text(json.dumps(fields, separators=(",", ":")).encode())
+        return f"{body}.{_text(self._mac(body))}"
+
+    def _unseal(self, token: str, now: datetime) -> list[Any] | None:
+        """What was sealed, the third of it as a time; None where that is over."""
         body, _, mac = token.partition(".")
         if len(token) > TOKEN_CEILING or not token.isascii():
             return None
@@ -47,11 +80,11 @@ class Signer:
             return None
         try:
             padded = body + "=" * (-len(body) % 4)
-            organization, session, expires, message = json.loads(base64.urlsafe_b64decode(padded))
+            first, second, expires, *rest = json.loads(base64.urlsafe_b64decode(padded))
         except (ValueError, binascii.Error):
             return None
         until = datetime.fromtimestamp(expires, tz=now.tzinfo)
-        return Grant(organization, session, until, message) if now < until else None
+        return [first, second, until, *rest] if now < until else None
 
     def _mac(self, body: str) -> bytes:
         return hashlib.blake2b(body.encode(), key=self._key, digest_size=24).digest()

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from telephony.accounts.webhooks import SECRET_BYTES, SecretSource, WebhookEndpoint, write_secret
 from telephony.api.body import read_object
+from telephony.api.checks import known_agent
 from telephony.api.routes import Ask, Route
 from telephony.api.wire.base import parse, parse_query, render
 from telephony.api.wire.webhooks import (
@@ -32,6 +33,11 @@ async def _find(ask: Ask) -> WebhookEndpoint:
     return endpoint
 
 
+def _known(ask: Ask, agents: list[str] | None) -> None:
+    for agent in agents or ():
+        known_agent(ask.deps, ask.organization, agent)
+
+
 async def every(ask: Ask) -> web.StreamResponse:
     """GET /v1/webhooks."""
     found = await ask.deps.webhooks.find(ask.organization)
@@ -42,6 +48,7 @@ async def create(ask: Ask) -> web.StreamResponse:
     """POST /v1/webhooks: with the organization's secret where this is what made it."""
     deps, now = ask.deps, ask.deps.clock.now()
     body = parse(WebhookCreate, await read_object(ask.request))
+    _known(ask, body.agent_ids)
     endpoint = body.row(deps.ids.make("whe"), ask.organization, now)
     shown = None
     if endpoint.secret_source is SecretSource.WORKSPACE:
@@ -60,7 +67,9 @@ async def get(ask: Ask) -> web.StreamResponse:
 async def patch(ask: Ask) -> web.StreamResponse:
     """PATCH /v1/webhooks/{id}: partial; secrets that are not sent stay."""
     body = parse(WebhookPatch, await read_object(ask.request))
-    changed = body.changed(await _find(ask), ask.deps.clock.now())
+    endpoint = await _find(ask)
+    _known(ask, body.agent_ids)
+    changed = body.changed(endpoint, ask.deps.clock.now())
     await ask.deps.webhooks.replace(changed)
     return render(WebhookRow.of(changed))
 
@@ -99,7 +108,15 @@ async def delivery(ask: Ask) -> web.StreamResponse:
 def routes() -> list[Route]:
     return [
         Route("GET", "/v1/webhooks", every, reply=WebhookList),
-        Route("POST", "/v1/webhooks", create, body=WebhookCreate, reply=WebhookMade, status=201),
+        Route(
+            "POST",
+            "/v1/webhooks",
+            create,
+            body=WebhookCreate,
+            reply=WebhookMade,
+            status=201,
+            problems=(404,),
+        ),
         Route("GET", "/v1/webhooks/{id}", get, reply=WebhookRow),
         Route("PATCH", "/v1/webhooks/{id}", patch, body=WebhookPatch, reply=WebhookRow),
         Route("DELETE", "/v1/webhooks/{id}", remove, status=204),

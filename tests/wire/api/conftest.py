@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from telephony.accounts.agents import Agent
 from telephony.accounts.keys import digest_key, make_pepper
 from telephony.accounts.kyb import KybPolicy
 from telephony.accounts.model import DEFAULT_ORGANIZATION, Key, Trunk
@@ -34,6 +35,7 @@ from telephony.calls.outcome import EndedBy, Outcome, Status
 from telephony.calls.ports import Append
 from telephony.calls.public import publish
 from telephony.calls.state import Direction
+from telephony.knowledge.library import Library
 from telephony.ledger.numbers import Shop
 from telephony.reports.cost import Rates
 from telephony.reports.fold import fold
@@ -122,6 +124,7 @@ class Service:
     session: aiohttp.ClientSession
     port: int
     shop: Shop
+    library: Library
     key: str = KEY
     extra: dict[str, Any] = field(default_factory=dict)
     rates: Rates | None = None
@@ -175,6 +178,22 @@ class Service:
                 return await reader.read(100_000)
         finally:
             writer.close()
+
+    async def agent(
+        self, item: str = "agent_1", organization: str = DEFAULT_ORGANIZATION, **members: Any
+    ) -> Agent:
+        """An agent of that id, with its knowledge base."""
+        now = self.clock.now()
+        values: dict[str, Any] = {"name": "Desk", "system_prompt": "Be kind.", "language": "en"}
+        agent = Agent(
+            id=item,
+            organization=organization,
+            created_at=now,
+            updated_at=now,
+            **(values | members),
+        )
+        await self.library.add_agent(agent)
+        return agent
 
     async def keep(self, call: Call, events: list[e.Event], *, finished: bool = False) -> Call:
         """Write a call as the journal would."""
@@ -299,6 +318,9 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             policy=policy,
             prepaid=prepaid,
         )
+        library = Library(store.knowledge, store.agents, tmp_path / "knowledge", clock, ids)
+        await library.start()
+        stack.append(library.close)
         deps = Deps(
             dialler=board,
             calls=store.calls,
@@ -313,6 +335,9 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             phones=store.phones,
             shop=shop,
             kyb=store.kyb,
+            agents=store.agents,
+            tools=store.tools,
+            library=library,
             webhooks=store.webhooks,
             deliveries=store.deliveries,
             directory=store.directory,
@@ -340,7 +365,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         stack.append(session.close)
         return Service(
             store, board, clock, ids, tmp_path / "recordings", problems, nudges, session,
-            int(runner.addresses[0][1]), shop,
+            int(runner.addresses[0][1]), shop, library,
         )  # fmt: skip
 
     yield begin

@@ -117,6 +117,7 @@ async def test_trunks_phones_numbers_and_callbacks(api: Any, terminal: Terminal)
 
 
 async def test_webhooks(api: Any, terminal: Terminal) -> None:
+    await api.agent("agent_1")
     made = await terminal.json(
         "webhooks", "add", "CRM", "https://crm.example/hook", "--event", "call.report",
         "--event", "call.hangup", "--tag", "team=sales", "--agent", "agent_1",

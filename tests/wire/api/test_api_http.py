@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from telephony.accounts.keys import digest_key, make_pepper
-from telephony.accounts.model import Scope
+from telephony.accounts.model import DEFAULT_ORGANIZATION, Scope
 from telephony.api import auth, later, server
 from telephony.api.routes import Route
 
@@ -107,17 +107,34 @@ async def test_no_route_shows_what_belongs_to_another_organization(api: Any) -> 
         (await api.post("/v1/phones", {"user": "1000", "password": "pw"})).body["id"],
         (await api.post("/v1/webhooks", hook)).body["id"],
     ]
+    agent, base, below = await an_agent(api)
+    made += [agent, base]
     for route in server.routes():
         if route.public or route.handler is later.later or "{id}" not in route.path:
             continue
+        # A key may ask only so often.
+        api.clock.advance(1)
         for item in (call.id, *made):
             path = route.path.replace("{id}", item)
+            for name, value in below.items():
+                path = path.replace(f"{{{name}}}", value)
             reply = await api.ask(route.method, path, key=FOREIGN_KEY)
             assert reply.status == 404, path
-    for path in ("phone-numbers", "trunks", "phones"):
+    for path in ("agents", "knowledge-bases", "phone-numbers", "trunks", "phones"):
         assert (await api.get(f"/v1/{path}", key=FOREIGN_KEY)).body == []
     assert (await api.get("/v1/sessions", key=FOREIGN_KEY)).body["entries"] == []
     assert (await api.get("/v1/callbacks", key=FOREIGN_KEY)).body["callbacks"] == []
+
+
+async def an_agent(api: Any) -> tuple[str, str, dict[str, str]]:
+    """Its id, that of its knowledge base, and those of what is below either."""
+    agent = (await api.agent()).id
+    (base,) = await api.store.knowledge.bases(DEFAULT_ORGANIZATION, agent)
+    tool = {"name": "bye", "description": "d", "parameters": {}, "source": {"kind": "inline"}}
+    document = {"filename": "a.md", "contentType": "text/markdown", "sizeBytes": 1}
+    made = (await api.post(f"/v1/knowledge-bases/{base.id}/documents", document)).body
+    tool = (await api.post(f"/v1/agents/{agent}/tools", tool)).body
+    return agent, base.id, {"tool": tool["id"], "document": made["document"]["id"]}
 
 
 async def with_key(api: Any, text: str, **members: Any) -> str:

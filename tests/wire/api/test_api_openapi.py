@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
 from telephony.api import later, server
 
 from .conftest import KEY
+from .test_api_http import an_agent
 
 REQUESTS = 2000
 CHECKS: Any = [
@@ -60,8 +61,8 @@ async def test_the_page_is_whole_and_asks_nobody_else(api: Any) -> None:
             assert f"<code>{route.path}</code>" in text
 
 
-async def things(api: Any) -> list[str]:
-    """Ids that exist, so that not every generated path leads nowhere."""
+async def things(api: Any) -> list[dict[str, str]]:
+    """Ids that exist by their names in paths, so that not every generated path leads nowhere."""
     call = await api.ended_call(recorded=True)
     made = [
         await api.post("/v1/callbacks", {"to": "+12025550123", "scheduledAt": "2030-01-01"}),
@@ -73,7 +74,9 @@ async def things(api: Any) -> list[str]:
             {"name": "CRM", "url": "https://crm.example/", "events": ["call.report"]},
         ),
     ]
-    return [call.id, *(reply.body["id"] for reply in made)]
+    agent, base, below = await an_agent(api)
+    ids = [call.id, agent, base, *(reply.body["id"] for reply in made)]
+    return [{"id": item, **below} for item in ids]
 
 
 async def test_generated_requests_are_answered_as_described(start: Any) -> None:
@@ -89,7 +92,7 @@ async def test_generated_requests_are_answered_as_described(start: Any) -> None:
     assert statuses[400] > 100, statuses
 
 
-def bombard(base: str, described: dict[str, Any], ids: list[str]) -> Counter[int]:
+def bombard(base: str, described: dict[str, Any], ids: list[dict[str, str]]) -> Counter[int]:
     """Requests to every operation; what they were answered. Raises where one is not as said."""
     schema = schemathesis.openapi.from_dict(described)
     served = [
@@ -109,9 +112,10 @@ def bombard(base: str, described: dict[str, Any], ids: list[str]) -> Counter[int
             suppress_health_check=list(HealthCheck),
         )
         @given(case=operation.as_strategy(), item=st.sampled_from([None, *ids]))
-        def send(case: Any, item: str | None) -> None:
+        def send(case: Any, item: dict[str, str] | None) -> None:
             if item is not None and case.path_parameters:
-                case.path_parameters = dict.fromkeys(case.path_parameters, item)
+                named = {name: item.get(name, item["id"]) for name in case.path_parameters}
+                case.path_parameters = named
             response = case.call(
                 base_url=base,
                 headers={"Authorization": f"Bearer {KEY}"},
