@@ -88,6 +88,18 @@ class Part:
     restarts: int = 0
 
 
+class Attendant(Protocol):
+    """Who writes and reads seats with the tick: called on the loop's thread, and must be quick."""
+
+    def before(self) -> None:
+        """A tick begins: what is written to a seat now is said in it."""
+        ...
+
+    def after(self) -> None:
+        """It is over: what seats hear of it can be read."""
+        ...
+
+
 class MediaEngine(Protocol):
     """Opens lanes and seats, says how it fares. Everything on the loop's thread."""
 
@@ -127,6 +139,10 @@ class MediaEngine(Protocol):
 
     def rise(self, seat: Seat) -> None:
         """Give a seat back. Idempotent."""
+        ...
+
+    def attend(self, attendant: Attendant) -> None:
+        """Call it with every tick of this process from now on."""
         ...
 
     def ready(self) -> str | None:

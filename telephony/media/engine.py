@@ -13,7 +13,7 @@ from telephony.base.errors import Busy
 from telephony.base.trace import Trace
 from telephony.media.bank import Bank
 from telephony.media.config import RATE, TICK_MS, MediaConfig
-from telephony.media.contract import Part
+from telephony.media.contract import Attendant, Part
 from telephony.media.lane import Lane
 from telephony.media.ports import PortPairs, PortSource
 from telephony.media.ring import RingSockets
@@ -63,6 +63,7 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
+        self._attendants: list[Attendant] = []
 
     @property
     def bank(self) -> Bank:
@@ -102,6 +103,10 @@ class Engine:
     def rise(self, seat: Seat) -> None:
         """Give a seat back. Idempotent."""
         self._bank.rise(seat)
+
+    def attend(self, attendant: Attendant) -> None:
+        """Call it with every tick from now on."""
+        self._attendants.append(attendant)
 
     def ready(self) -> str | None:
         """Why no lane can be opened now, or None."""
@@ -151,7 +156,11 @@ class Engine:
             self._due += behind * PERIOD
             self.stats.passed_over += behind
         try:
+            for one in self._attendants:
+                one.before()
             self._bank.tick(began)
+            for one in self._attendants:
+                one.after()
         except Exception:
             # A fault of ours in one tick must not end the sound of every call.
             self.stats.failed += 1

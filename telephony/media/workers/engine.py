@@ -11,7 +11,7 @@ from telephony.base.errors import Busy, ConfigError, MediaFailed
 from telephony.base.trace import Trace
 from telephony.calls.role import Role
 from telephony.media.config import RATE, MediaConfig
-from telephony.media.contract import Part
+from telephony.media.contract import Attendant, Part
 from telephony.media.engine import Engine
 from telephony.media.lane import Lane
 from telephony.media.ports import PortPairs
@@ -159,6 +159,10 @@ class WorkerEngine:
     def rise(self, seat: Seat) -> None:
         self.meetings.part(seat)
         self._engine.rise(seat)
+
+    def attend(self, attendant: Attendant) -> None:
+        """Seats are here, and so is their tick."""
+        self._engine.attend(attendant)
 
     async def start(self) -> None:
         """Every worker is ready when this returns.

@@ -1,0 +1,115 @@
+"""A leg's stay in a room on the SDK's side: its sound, over as many entries as it takes.
+
+``Stay`` lives where the SDK is, in this process or in a worker's. What was said while nobody was
+there outlives a connection that was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from telephony.audio.mix import Samples
+from telephony.rooms.feed import Feed
+from telephony.rooms.figures import Figures
+from telephony.rooms.presence import Presence, Tell
+from telephony.rooms.sdk import Sdk
+
+
+class Staying(Protocol):
+    """What a link orders of a stay, wherever it is. Facts come as ``presence.Tell`` has them."""
+
+    def enter(self, url: str, token: str) -> None:
+        """Connect, again where it was lost. ``in`` or ``over`` follows."""
+        ...
+
+    def send(self, data: bytes, topic: str) -> None: ...
+
+    def send_digits(self, digits: str) -> None: ...
+
+    def mute(self, on: bool) -> None:
+        """Whether agents are not heard."""
+        ...
+
+    def say(self) -> Samples | None:
+        """What the room says in this tick: (20 ms,) or nothing."""
+        ...
+
+    def hear(self, frame: Samples) -> None:
+        """20 ms of the leg."""
+        ...
+
+    def figures(self) -> Figures: ...
+
+    def close(self) -> None:
+        """Leave for good; nothing is told any more. Idempotent."""
+        ...
+
+
+class Stay:
+    """Implements ``Staying`` beside the SDK."""
+
+    def __init__(
+        self, sdk: Sdk, rate: int, now: Callable[[], float], tell: Tell, *, alone: bool = False
+    ) -> None:
+        """``alone``: no agent is waited for; whoever subscribes is spoken to."""
+        self._sdk = sdk
+        self._rate = rate
+        self._now = now
+        self._tell = tell
+        self._alone = alone
+        self._feed = Feed()
+        self._muted = False
+        self._past = Figures()
+        self._presence: Presence | None = None
+
+    def enter(self, url: str, token: str) -> None:
+        self._drop()
+        self._presence = Presence(self._sdk, self._rate, self._feed, self._tell, alone=self._alone)
+        self._presence.mute(self._muted)
+        self._presence.enter(url, token)
+
+    def send(self, data: bytes, topic: str) -> None:
+        if self._presence is not None:
+            self._presence.send(data, topic)
+
+    def send_digits(self, digits: str) -> None:
+        if self._presence is not None:
+            self._presence.send_digits(digits)
+
+    def mute(self, on: bool) -> None:
+        self._muted = on
+        if self._presence is not None:
+            self._presence.mute(on)
+
+    def say(self) -> Samples | None:
+        return None if self._presence is None else self._presence.say()
+
+    def hear(self, frame: Samples) -> None:
+        if self._presence is None:
+            self._feed.push(frame)
+        else:
+            self._presence.hear(frame, self._now())
+
+    def look(self) -> None:
+        """Every ``watch.LOOK_SECONDS``: whether those who are silent are there."""
+        if self._presence is not None:
+            self._presence.look()
+
+    def figures(self) -> Figures:
+        found = Figures()
+        found.add(self._past)
+        found.heard_lost += self._feed.lost
+        found.heard_skipped += self._feed.skipped
+        if self._presence is not None:
+            found.add(self._presence.figures())
+        return found
+
+    def close(self) -> None:
+        self._drop()
+
+    def _drop(self) -> None:
+        presence, self._presence = self._presence, None
+        if presence is not None:
+            self._past.add(presence.figures())
+            presence.leave()
