@@ -12,12 +12,22 @@ from telephony.api.wire.base import parse, render
 from telephony.api.wire.browser import SessionBody, SessionReply
 from telephony.base.errors import TelephonyError, Unavailable
 from telephony.calls.orders import RoomResult
+from telephony.calls.ports import RoomTokens
 
 
 class NotYet(TelephonyError):
     """Of the contract, and not implemented yet."""
 
     code = "NOT_IMPLEMENTED"
+
+
+def rooms_of(ask: Ask) -> RoomTokens:
+    """What browsers join with. Raises Unavailable (ROOMS_NOT_CONFIGURED)."""
+    if ask.deps.tokens is None:
+        raise Unavailable(
+            "no LiveKit server is configured (LIVEKIT_URL)", code="ROOMS_NOT_CONFIGURED"
+        )
+    return ask.deps.tokens
 
 
 async def create(ask: Ask) -> web.StreamResponse:
@@ -28,11 +38,7 @@ async def create(ask: Ask) -> web.StreamResponse:
         raise NotYet("mode: speech to speech is not implemented yet")
     known_agent(ask.deps, ask.organization, body.agent_id)
     deps = ask.deps
-    tokens = deps.tokens
-    if tokens is None:
-        raise Unavailable(
-            "no LiveKit server is configured (LIVEKIT_URL)", code="ROOMS_NOT_CONFIGURED"
-        )
+    tokens = rooms_of(ask)
     order = body.order(ask.organization, f"user_{deps.ids.call()}")
 
     def reply(result: RoomResult) -> web.Response:

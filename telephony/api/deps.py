@@ -75,6 +75,25 @@ class Dialler(Protocol):
         """
         ...
 
+    async def join(self, call: Call, identity: str, seconds: int) -> RoomResult:
+        """Where a further browser joins a call, and until when it may begin to.
+
+        Raises:
+            Conflict: the call is over, or meets nobody in a room (code CALL_NOT_LIVE).
+            Unavailable: no rooms (code ROOMS_NOT_CONFIGURED), or their server does not answer.
+        """
+        ...
+
+    def tell(self, call: Call, text: str, mode: str) -> str:
+        """Hand the agent of a call a text, to ``respond`` to or as ``context``; the message's id.
+
+        Raises:
+            Conflict: the call is over, or no agent is in it (code CALL_NOT_LIVE).
+            Busy: too many are on their way.
+            Unavailable: no rooms (code ROOMS_NOT_CONFIGURED).
+        """
+        ...
+
     async def end(self, organization: str, call: str) -> EndResult | None:
         """End a live call, or say when it ended; None: no such call of this organization."""
         ...

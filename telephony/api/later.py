@@ -10,8 +10,6 @@ from telephony.api.routes import Ask, Route
 # The contract's endpoint index (section 2), less what is served.
 _PATHS = """
 POST /v1/sessions/{id}/sidebands/openai
-POST /v1/calls/{id}/web-join
-POST /v1/calls/{id}/messages
 POST /v1/calls/{id}/transfers/blind
 POST /v1/calls/{id}/transfers/warm
 POST /v1/calls/{id}/transfers/{transfer}/complete

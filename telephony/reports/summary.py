@@ -70,7 +70,7 @@ def _course(
     timings: Timings,
     turns: Sequence[Turn],
 ) -> list[str]:
-    if any(isinstance(event, e.LegAnswered) for event in events) and (
+    if any(isinstance(event, e.LegAnswered | e.ConversationBegan) for event in events) and (
         outcome is None or outcome.status.value == "ended"
     ):
         course = ["answered", spoken_seconds(timings.duration_ms)]

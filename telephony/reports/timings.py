@@ -17,7 +17,7 @@ def timings(events: Sequence[e.Event]) -> Timings:
     """
     begun = next((x for x in events if isinstance(x, (e.LegOffered, e.LegDialing))), None)
     if begun is None:
-        return Timings()
+        return _of_a_browser(events)
     mine = [x for x in events if isinstance(x, e.LegEvent) and x.leg == begun.leg]
     answered = _first(x.at for x in mine if isinstance(x, e.LegAnswered))
     ended = _first(x.at for x in events if isinstance(x, e.CallEnded))
@@ -30,6 +30,14 @@ def timings(events: Sequence[e.Event]) -> Timings:
         first_audio_ms=None if answered is None else _gap(answered, _first_audio(mine)),
         duration_ms=_gap(answered, ended) or 0,
     )
+
+
+def _of_a_browser(events: Sequence[e.Event]) -> Timings:
+    """Of a session without a leg: from the order to the beginning, and from there to the end."""
+    opened = _first(x.at for x in events if isinstance(x, e.SessionOpened))
+    began = _first(x.at for x in events if isinstance(x, e.ConversationBegan))
+    ended = _first(x.at for x in events if isinstance(x, e.CallEnded))
+    return Timings(answer_ms=_gap(opened, began), duration_ms=_gap(began, ended) or 0)
 
 
 def _first_audio(mine: Sequence[e.LegEvent]) -> datetime | None:

@@ -78,8 +78,15 @@ class Executor:
 
     @property
     def busy(self) -> bool:
-        """Recordings or promises of which it is not known yet what became of them."""
-        return bool(self.open_recordings) or self._promises > 0
+        """Recordings, promises, texts or a room of which it is not known yet what became of
+        them."""
+        session = self._session
+        return (
+            bool(self.open_recordings)
+            or self._promises > 0
+            or (session.room is not None and session.room.busy)
+            or (session.messages is not None and session.messages.busy)
+        )
 
     async def committed(self) -> bool:
         """Wait until everything so far is on disk, before acting outwards."""
@@ -392,6 +399,10 @@ class Executor:
         if (link := self._links.get(order.leg)) is not None:
             link.dispatch(order.dispatch)
 
+    async def _call_agent(self, order: c.CallAgent) -> None:
+        if (room := self._session.room) is not None:
+            room.call_agent(order)
+
     async def _mute_agent(self, order: c.MuteAgent) -> None:
         if (link := self._links.get(order.leg)) is not None:
             link.mute(order.on)
@@ -526,6 +537,8 @@ class Executor:
     def leave_rooms(self) -> None:
         for leg in {*self._rooms, *self._met}:
             self._leave(leg)
+        if (room := self._session.room) is not None:
+            room.close()
 
     def close(self) -> None:
         """Let go of every leg, and of what holds us: a call leaves nothing to collect."""
@@ -549,6 +562,7 @@ _TABLE: dict[type[c.Command], Callable[[Executor, Any], Awaitable[Outcome | None
     c.JoinRoom: Executor._join_room,
     c.LeaveRoom: Executor._leave_room,
     c.DispatchAgent: Executor._dispatch_agent,
+    c.CallAgent: Executor._call_agent,
     c.MuteAgent: Executor._mute_agent,
     c.SendData: Executor._send_data,
     c.Mute: Executor._mute,

@@ -14,7 +14,14 @@ import structlog
 from telephony.accounts.ports import Directory
 from telephony.base.clock import Clock
 from telephony.base.ids import Ids
-from telephony.calls.ports import AgentRooms, CallbackQueue, Carrier, RoomDirectory, Speech
+from telephony.calls.ports import (
+    AgentRooms,
+    Attendance,
+    CallbackQueue,
+    Carrier,
+    RoomDirectory,
+    Speech,
+)
 from telephony.reports.cost import Rates
 from telephony.switchboard.agents import AgentsConfig
 from telephony.switchboard.journal import Journal
@@ -79,7 +86,7 @@ async def anybody(organization: str) -> None:
 class Kit:
     """Ports and shared things. ``nudge`` tells the callback scheduler that a row is new;
     ``sleep`` is the loop's own unless a test says otherwise. Without ``rates`` calls cost nothing,
-    without ``agents`` they meet none.
+    without ``agents`` they meet none; browsers need ``attendance`` besides.
     ``afford`` raises where an organization may start nothing that costs money."""
 
     config: SwitchboardConfig
@@ -93,6 +100,7 @@ class Kit:
     ids: Ids
     agents: AgentRooms | None = None
     talking: AgentsConfig = field(default_factory=AgentsConfig)
+    attendance: Attendance | None = None
     nudge: Callable[[], None] = lambda: None
     rates: Rates | None = None
     afford: Afford = anybody

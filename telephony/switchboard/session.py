@@ -29,16 +29,19 @@ from telephony.calls.events import (
     LegUnheld,
     RecordingFailed,
     RecordsDelayed,
+    RoomOpened,
     TransferCompleted,
 )
 from telephony.calls.outcome import Cause, EndedBy, Outcome
 from telephony.calls.ports import Append, DialRequest, LegControl
 from telephony.calls.public import INFORMATIONAL, publish
 from telephony.calls.record import CallReport
-from telephony.ivr.program import Program
+from telephony.ivr.script import Script
 from telephony.reports.fold import fold
 from telephony.switchboard.execute import Executor
 from telephony.switchboard.kit import Kit
+from telephony.switchboard.messages import Messages
+from telephony.switchboard.web_room import WebRoom
 
 log = structlog.get_logger("telephony.switchboard.session")
 
@@ -69,7 +72,7 @@ class Session:
         self,
         kit: Kit,
         call: Call,
-        program: Program | None,
+        program: Script | None,
         *,
         record: bool = False,
         max_seconds: float | None = None,
@@ -82,6 +85,8 @@ class Session:
         self._program = program
         self._started = False
         self._record = record
+        self.room: WebRoom | None = None
+        self.messages: Messages | None = None
         self._max_seconds = min(max_seconds or 1e9, kit.config.max_call_seconds)
         self._first_dial = first_dial
         self._queue: deque[Event | EndOrder | _Resume] = deque()
@@ -97,10 +102,6 @@ class Session:
         self.executor = Executor(self)
 
     # --- doors -----------------------------------------------------------------------------
-
-    def limit(self) -> None:
-        """Let the longest duration count from now: nobody answers a session without a leg."""
-        self._deadline = self.kit.clock.monotonic() + self._max_seconds
 
     @property
     def seq(self) -> int:
@@ -224,7 +225,6 @@ class Session:
         await self._step(event)
 
     def _answered(self, leg: str) -> None:
-        self._deadline = self.kit.clock.monotonic() + self._max_seconds
         if self._record and leg in self.legs:
             self.executor.record_call(leg)
 
@@ -239,7 +239,7 @@ class Session:
         now = self.kit.clock.monotonic()
         if self._started:
             await self._perform(program.step(event, now))
-        elif isinstance(event, LegOffered) or (
+        elif isinstance(event, LegOffered | RoomOpened) or (
             isinstance(event, LegAnswered) and self._is_primary(event.leg)
         ):
             self._started = True
@@ -270,7 +270,9 @@ class Session:
             return
         stored = self._masked(event)
         self._seq += 1
-        self.call = self.call.apply(stored)
+        before, self.call = self.call, self.call.apply(stored)
+        if before.answered_at is None and self.call.answered_at is not None:
+            self._deadline = self.kit.clock.monotonic() + self._max_seconds
         self.log.append(stored)
         created = self.kit.clock.now()
         # ``created_at`` is a stream's cursor in whole milliseconds, so it must rise in them.

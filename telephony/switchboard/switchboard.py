@@ -19,7 +19,7 @@ from telephony.base.ids import phone_identity, room_name
 from telephony.base.number import mask
 from telephony.calls.call import Call
 from telephony.calls.callback import Callback
-from telephony.calls.events import CallEnded, CallRequested, LegEnded, SessionOpened
+from telephony.calls.events import CallEnded, CallRequested, LegEnded
 from telephony.calls.orders import DialOrder, DialResult, EndResult, RoomOrder, RoomResult
 from telephony.calls.outcome import Cause, EndedBy, Outcome, Status
 from telephony.calls.ports import CallReader, DialRequest, Offer, OfferedLeg
@@ -32,6 +32,7 @@ from telephony.switchboard.admission import Admission
 from telephony.switchboard.agents import Agents, Talker
 from telephony.switchboard.kit import Kit
 from telephony.switchboard.session import Session
+from telephony.switchboard.web import Web
 
 log = structlog.get_logger("telephony.switchboard")
 
@@ -53,6 +54,7 @@ class Switchboard:
         self._dialplans = dialplans
         self._default = default_dialplan
         self.agents = Agents(kit.directory, dialplans, default_dialplan, kit.agents, kit.talking)
+        self._web = Web(kit, self.agents)
         self._admission = Admission(kit.config.max_calls, kit.config.calls_per_second)
         self._sessions: dict[str, Session] = {}
         self._empty = asyncio.Event()
@@ -298,50 +300,47 @@ class Switchboard:
             Busy: no capacity.
             Refused: no credit is left (code INSUFFICIENT_CREDITS).
             StoreUnavailable: nothing is handed out without its record.
+            Unavailable: no agent can be met (code ROOMS_NOT_CONFIGURED without a server).
+            TelephonyError: the agent could not be called (code SESSION_CREATE_FAILED).
         """
         kit = self._kit
         if self.draining:
             raise Busy("the service is being stopped", retry_after=30)
         if kit.journal.down:
             raise StoreUnavailable("the store does not take events; try again")
-        now = kit.clock.now()
-        call_id = kit.ids.call()
-        call = Call(
-            id=call_id,
-            organization=order.organization,
-            direction=Direction.WEB,
-            created_at=now,
-            updated_at=now,
-            status=Status.CONNECTING,
-            provider="livekit",
-            kind="cascade",
-            agent=order.agent,
-            room=room_name(call_id),
-            metadata=dict(order.metadata),
-            tags=dict(order.tags),
-        )
-        call, _ = self.agents.converse(call, order)
+        call, dispatch = self._web.prepare(order, kit.ids.call())
         await kit.afford(order.organization)
         result = RoomResult(
-            session_id=call_id,
-            room_name=room_name(call_id),
+            session_id=call.id,
+            room_name=room_name(call.id),
             identity=order.identity,
-            expires_at=now + timedelta(seconds=order.ttl_seconds),
+            expires_at=call.created_at + timedelta(seconds=order.ttl_seconds),
         )
         await self._enter(before, result)
-        session = Session(kit, call, None, max_seconds=order.max_duration_seconds)
-        session.limit()
-        opened = SessionOpened(
-            at=now,
-            room=result.room_name,
-            identity=result.identity,
-            expires_at=result.expires_at,
-        )
-        # In the log before the session's task begins: who asked waits for this very row.
-        session.append(opened)
+        session = self._web.session(call, order, result, dispatch)
         self._begin(session)
         await self._on_disk(session)
+        await self._web.call_in(session, dispatch)
         return result
+
+    async def join(self, call: Call, identity: str, seconds: int) -> RoomResult:
+        """Where a further browser joins a call, and until when it may begin to.
+
+        Raises:
+            Conflict: the call is over, or meets nobody in a room (code CALL_NOT_LIVE).
+            Unavailable: no rooms (code ROOMS_NOT_CONFIGURED), or their server does not answer.
+        """
+        return await self._web.join(call, identity, seconds)
+
+    def tell(self, call: Call, text: str, mode: str) -> str:
+        """Hand the agent of a call a text; the message's id.
+
+        Raises:
+            Conflict: the call is over, or no agent is in it (code CALL_NOT_LIVE).
+            Busy: too many are on their way.
+            Unavailable: no rooms (code ROOMS_NOT_CONFIGURED).
+        """
+        return self._web.tell(self._sessions.get(call.id), text, mode)
 
     async def _enter(self, before: Callable[[T], Awaitable[None]] | None, result: T) -> None:
         """Take a place, and tell ``before``; what that raises gives the place back. Raises Busy."""

@@ -62,6 +62,7 @@ TABLE: dict[Case, str] = {
         "calls.get calls.events calls.report calls.recording calls.end sessions.transcript "
         "sessions.stream"
     ),
+    calls.a_browser_joins_no_call_without_a_room: "calls.web_join",
     calls.a_promised_call_is_listed_and_taken_back: "callbacks.list callbacks.get callbacks.cancel",
     setup.a_number_of_a_trunk_comes_and_goes: (
         "phone_numbers.import_sip_trunk phone_numbers.get phone_numbers.list "
@@ -98,7 +99,6 @@ LATER: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "complete": ((), {"messages": [{"role": "user", "content": "Hi"}], "intent": _INTENT}),
     "complete_stream": ((), {"messages": [{"role": "user", "content": "Hi"}], "intent": _INTENT}),
     "connect_realtime": (({"provider": "openai", "model": "gpt-realtime"},), {}),
-    "calls.web_join": (("x", {"display_name": "Ada"}), {}),
     "calls.blind_transfer": (("x", {"to": "+12025550123"}), {}),
     "calls.warm_transfer": (("x", {"to": "+12025550123"}), {}),
     "calls.complete_warm_transfer": (("x", "y", {"summary": "s"}), {}),

@@ -134,6 +134,19 @@ async def _is_charged(world: World, session: str) -> None:
     await world.call.refuses("from", "usage.get", from_date="yesterday")
 
 
+async def a_browser_joins_no_call_without_a_room(world: World) -> None:
+    """Where there are rooms one does: tests/interop/test_browser.py."""
+    unknown = await world.call.fails("calls.web_join", "nobody")
+    assert (unknown.status, unknown.code) == (404, "SESSION_NOT_FOUND")
+    async with dialled(world, metadata={"dialplan": "official"}) as (placed, _):
+        session = placed.session_id
+        live = await world.call.fails("calls.web_join", session, {"display_name": "Ada"})
+        assert (live.status, live.code) == (503, "ROOMS_NOT_CONFIGURED")
+    await over(world, session)
+    late = await world.call.fails("calls.web_join", session, {"display_name": "Ada"})
+    assert (late.status, late.code) == (409, "CALL_NOT_LIVE")
+
+
 async def a_call_is_watched_as_it_happens(world: World) -> None:
     async with dialled(world, metadata={"dialplan": "official"}) as (placed, call):
         session = placed.session_id

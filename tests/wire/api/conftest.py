@@ -27,6 +27,7 @@ from telephony.api.deps import Before, BeforeRoom, Deps
 from telephony.api.feeds import Feeds
 from telephony.api.server import Runner, build
 from telephony.base.clock import ManualClock
+from telephony.base.errors import Conflict
 from telephony.base.ids import Ids, phone_identity, room_name
 from telephony.calls import events as e
 from telephony.calls.call import Call
@@ -57,6 +58,7 @@ class FakeSwitchboard:
     def __init__(self) -> None:
         self.orders: list[DialOrder] = []
         self.rooms: list[RoomOrder] = []
+        self.texts: list[tuple[str, str, str]] = []
         self.ends: dict[tuple[str, str], EndResult] = {}
         self.failure: BaseException | None = None
         self.gate: asyncio.Event | None = None
@@ -94,6 +96,22 @@ class FakeSwitchboard:
         if before is not None:
             await before(result)
         return result
+
+    async def join(self, call: Call, identity: str, seconds: int) -> RoomResult:
+        if not call.live:
+            raise Conflict("the call is over", code="CALL_NOT_LIVE")
+        return RoomResult(
+            session_id=call.id,
+            room_name=room_name(call.id),
+            identity=identity,
+            expires_at=datetime(2026, 1, 5, 9, 5, tzinfo=UTC),
+        )
+
+    def tell(self, call: Call, text: str, mode: str) -> str:
+        if not call.live:
+            raise Conflict("the call is over", code="CALL_NOT_LIVE")
+        self.texts.append((call.id, text, mode))
+        return f"msg_{len(self.texts)}"
 
     async def end(self, organization: str, call: str) -> EndResult | None:
         return self.ends.get((organization, call))
