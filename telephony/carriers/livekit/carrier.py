@@ -57,7 +57,7 @@ class LiveKitCarrier:
             config=config, clock=clock, service=self._service, engine=engine, rooms=rooms
         )
         self._caps = TrunkCaps()
-        self._legs: dict[str, dict[str, LiveKitLeg]] = {}
+        self._legs: dict[str, LiveKitLeg] = {}
         self._heard = tuple(heard)
         self._take: Take | None = None
         self._webhook = Webhook(config, self.noticed)
@@ -79,7 +79,7 @@ class LiveKitCarrier:
             return
         self._take = None
         self._sweep.stop()
-        for leg in self._every():
+        for leg in list(self._legs.values()):
             leg.end(Outcome.failed(Cause.INTERRUPTED))
         tasks = set(self._desk.tasks)
         if tasks:
@@ -102,7 +102,7 @@ class LiveKitCarrier:
     @property
     def legs(self) -> int:
         """Legs that live."""
-        return sum(len(legs) for legs in self._legs.values())
+        return len(self._legs)
 
     def admits(self, trunk_id: str) -> Busy | None:
         """Why no further call may leave over this trunk now, or None. Counts nothing."""
@@ -139,14 +139,19 @@ class LiveKitCarrier:
         """A webhook, proved to be LiveKit's."""
         for tell in self._heard:
             tell(notice.room)
-        for leg in list(self._legs.get(notice.room, {}).values()):
+        leg = self._legs.get(notice.room)
+        if leg is not None:
             leg.hint(notice)
-        if notice.is_sip and notice.event == "participant_joined":
+        ours = notice.room.startswith(self._desk.config.inbound_prefix)
+        if ours and notice.is_sip and notice.event == "participant_joined":
             self._sweep.look_at(notice.room)
 
     def is_ours(self, room: str, party: Party) -> bool:
-        """Whether a leg of ours is this caller's, or was until a moment ago."""
-        return party.identity in self._legs.get(room, {}) or self._reception.has_seen(room, party)
+        """Whether a leg of ours is in this caller's room, or was his until a moment ago.
+
+        A room is one caller's: who comes in beside him talks with him, and is nobody's call.
+        """
+        return room in self._legs or self._reception.has_seen(room, party)
 
     def _wanted(self) -> bool:
         return bool(self._legs) or bool(self._directory.trunks())
@@ -171,18 +176,13 @@ class LiveKitCarrier:
     # -- inside -----------------------------------------------------------------------------------
 
     def _begin(self, leg: LiveKitLeg, *, outbound: bool) -> None:
-        self._legs.setdefault(leg.room, {})[leg.identity] = leg
+        self._legs[leg.room] = leg
         self._caps.begin(leg.trunk.id, self._desk.now, outbound=outbound)
 
     def _over(self, leg: LiveKitLeg) -> None:
-        legs = self._legs.get(leg.room, {})
-        if legs.pop(leg.identity, None) is not None:
+        if self._legs.get(leg.room) is leg:
+            del self._legs[leg.room]
             self._caps.end(leg.trunk.id)
-        if not legs:
-            self._legs.pop(leg.room, None)
-
-    def _every(self) -> list[LiveKitLeg]:
-        return [leg for legs in self._legs.values() for leg in legs.values()]
 
     def _changed(self) -> None:
         self._caps.keep(frozenset(trunk.id for trunk in self._directory.trunks()))

@@ -432,11 +432,8 @@ class LiveKitLeg:
             self._desk.spawn(self._hang_up(), f"hang up {self.id}")
 
     async def _hang_up(self) -> None:
-        """A room of ours goes whole; of another only the caller."""
-        if self.inbound:
-            await self._desk.service.remove(self.room, self.identity)
-        else:
-            await self._desk.service.delete(self.room)
+        """The room is the leg's own, and goes with it."""
+        await self._desk.service.delete(self.room)
 
     def _tell(self, event: e.Event) -> None:
         self._emit(event)

@@ -47,12 +47,12 @@ class Reception:
     def trunk_of(self, room: str, party: Party) -> Trunk | None:
         """The trunk of a caller who comes in to us; None: he does not, and is left alone.
 
-        He has dialled a number of ours that lies on a trunk of LiveKit's; or his room is one that
-        a dispatch rule made for us, and there is only one such trunk to choose from.
+        His room is one that a dispatch rule made for a caller of ours, and he has dialled a number
+        of ours that lies on a trunk of LiveKit's, or there is only one such trunk to choose from.
         """
-        if party.status not in _COMING or party.taken_by:
+        if not room.startswith(self._config.inbound_prefix):
             return None
-        if room.startswith(self._config.room_of("")):
+        if party.status not in _COMING or party.taken_by:
             return None
         trunks = self._directory.trunks()
         for trunk in trunks:
@@ -62,9 +62,7 @@ class Reception:
             mine = self._directory.trunks(trunk.organization)
             if find_trunk(mine, number.trunk or "default") == trunk:
                 return trunk
-        if room.startswith(self._config.inbound_prefix) and len(trunks) == 1:
-            return trunks[0]
-        return None
+        return trunks[0] if len(trunks) == 1 else None
 
     def offered(self, trunk: Trunk, party: Party, at: datetime) -> LegOffered:
         """What the switchboard is told; the leg has no name yet."""

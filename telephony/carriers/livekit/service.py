@@ -2,7 +2,7 @@
 
 Every request is sent once: ``failover`` of the library, which sends a request again to another
 region, is off, because a repeated ``CreateSIPParticipant`` would dial twice. What may be repeated
-(removing a participant, deleting a room) is, with pauses.
+(deleting a room) is, with pauses.
 """
 
 from __future__ import annotations
@@ -121,16 +121,11 @@ class LiveKitService:
         except (ServerError, *_LOST) as error:
             raise Unavailable(f"LiveKit does not mark a caller: {_words(error)}") from error
 
-    async def remove(self, name: str, identity: str) -> bool:
-        """Send a participant out, which hangs up; who is not there is no error.
+    async def delete(self, name: str) -> bool:
+        """Send everybody out, which hangs up; no room is no error.
 
         Tried again until it is done; False: it was not to be done.
         """
-        asked = room.RoomParticipantIdentity(room=name, identity=identity)
-        return await self._insist(lambda: self._client.room.remove_participant(asked))
-
-    async def delete(self, name: str) -> bool:
-        """Send everybody out; no room is no error. As ``remove``."""
         asked = room.DeleteRoomRequest(room=name)
         return await self._insist(lambda: self._client.room.delete_room(asked))
 

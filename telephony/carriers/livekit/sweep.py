@@ -23,7 +23,7 @@ MAX_LOOKS = 64
 
 
 class Sweep:
-    """``found(room, party)`` for each caller who is nobody's."""
+    """``found(room, party)`` for each caller who is nobody's, once a look."""
 
     def __init__(
         self,
