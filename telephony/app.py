@@ -325,7 +325,7 @@ class App:
         """Speak what the dialplans say before the first caller waits for it."""
         for plan in dialplans.values():
             for prompt in plan.prompts():
-                if not prompt.text or "{{" in prompt.text:
+                if not prompt.text or "{{" in prompt.text or "{%" in prompt.text:
                     continue
                 try:
                     await self.speech.render(

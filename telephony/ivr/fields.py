@@ -17,7 +17,7 @@ from telephony.base.number import is_e164
 from telephony.calls.commands import Prompt
 from telephony.ivr.model import yaml_key
 from telephony.ivr.source import Findings, Item, Listing, Mapping, Scalar
-from telephony.ivr.template import BUILTIN, NAME, fault, holes
+from telephony.ivr.template import BUILTIN, NAME, fault, holes, spoken_fault
 
 BAD: Final = object()
 """What ``read`` returns where the value cannot be used; the reason is among the findings."""
@@ -138,7 +138,7 @@ def scalar(item: Item, out: Findings, what: str) -> Scalar | None:
 
 
 class Text(Kind):
-    """Text. With ``template`` it may hold ``{{variable}}``."""
+    """Text. With ``template`` it may hold ``{{variable}}``; what is ``spoken`` may be Liquid."""
 
     def __init__(
         self,
@@ -148,8 +148,10 @@ class Text(Kind):
         pattern: str | None = None,
         what: str = "text",
         empty: bool = False,
+        spoken: bool = False,
     ) -> None:
-        self.template = template
+        self.template = template or spoken
+        self._fault = spoken_fault if spoken else fault
         self.maximum = maximum
         self.pattern = pattern
         self.what = what
@@ -160,7 +162,7 @@ class Text(Kind):
         if found is None:
             return BAD
         text = found.text
-        if self.template and (wrong := fault(text)) is not None:
+        if self.template and (wrong := self._fault(text)) is not None:
             out.at(item, wrong)
             return BAD
         if not text.strip() and not self.empty:
@@ -371,7 +373,7 @@ class File(Kind):
         return {"type": "string", "pattern": r"^(?!/)(?!.*\.\.)[A-Za-z0-9_.\-/ ]+\.[wW][aA][vV]$"}
 
 
-_PROMPT_TEXT = Text(template=True, what="text to be spoken")
+_PROMPT_TEXT = Text(spoken=True, what="text to be spoken")
 _WORD = Text(maximum=64, pattern=r"[A-Za-z0-9_+.\-]+", what="a name")
 
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 
 from telephony.ivr.model import Dialplan, Problem, Verb
-from telephony.ivr.template import BUILTIN, holes
+from telephony.ivr.template import BUILTIN, names
 from telephony.ivr.verbs import VERBS, Phase
 
 
@@ -176,7 +176,7 @@ def _uses(plan: Dialplan) -> Iterator[tuple[str, str, str]]:
     """Node, key path and variable of every use."""
     for node, verb in plan.nodes.items():
         for path, text in verb.texts():
-            for name in holes(text):
+            for name in names(text):
                 yield node, path, name
         for path, name in verb.reads():
             yield node, path, name
@@ -194,7 +194,7 @@ def _secrets(plan: Dialplan) -> Iterator[Problem]:
                 secret.add(name)
     for node, verb in plan.nodes.items():
         for path, text in verb.texts():
-            for name in holes(text):
+            for name in names(text):
                 if name in secret:
                     yield plan.problem(
                         f"nodes.{node}.{path}",

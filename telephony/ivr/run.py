@@ -14,7 +14,7 @@ from telephony.calls.outcome import Outcome
 from telephony.calls.state import Direction
 from telephony.ivr.conditions import Facts
 from telephony.ivr.model import Dialplan, Variable
-from telephony.ivr.template import MAX_VALUE, fill
+from telephony.ivr.template import MAX_VALUE, fill, speak
 
 MAX_TYPED_AHEAD = 32
 """Keys that wait for the next node that takes some; later ones are lost."""
@@ -137,7 +137,7 @@ class Run:
 
     def play(self, prompt: c.Prompt, *, loop: bool = False) -> str | None:
         """Order a prompt; None where it has nothing to say once its variables are filled in."""
-        text = self.fill(prompt.text).strip()
+        text = speak(prompt.text, self.values).strip()
         if prompt.text and not text:
             return None
         if text:

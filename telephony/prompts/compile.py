@@ -61,6 +61,30 @@ def compile_all(
     return {field: _render(field, template, names) for field, template in templates.items()}
 
 
+class Template:
+    """One text of somebody who can be told what is wrong with it before it is used.
+
+    Raises BadInput: it is no Liquid, or does more than it may.
+    """
+
+    def __init__(self, text: str, field: str = "text") -> None:
+        self._field = field
+        self._made = _parse_all({field: text})[field]
+        found = self._made.analyze(include_partials=False)
+        for name in found.filters:
+            # Said now, and not when the branch that it stands in is taken for the first time.
+            if name not in self._made.env.filters:
+                raise BadInput(f"{field}: unknown filter '{name}'", field=field)
+        self.names = frozenset(
+            str(use.segments[0]) for uses in found.globals.values() for use in uses
+        )
+        """What it needs or could use."""
+
+    def render(self, values: Mapping[str, str]) -> str:
+        """With these values; a name without one is empty. Raises BadInput: over a ceiling."""
+        return _render(self._field, self._made, {name: values.get(name, "") for name in self.names})
+
+
 def _parse_all(texts: Mapping[str, str]) -> dict[str, BoundTemplate]:
     """The templates; what all of them together may be is bounded, for all are made at once."""
     templates = {}

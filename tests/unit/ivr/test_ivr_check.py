@@ -286,6 +286,11 @@ def test_verbs_for_before_the_answer_cannot_come_after_it() -> None:
             "nodes.two.text: 'pin' is secret: it can be compared (if), not said or passed on",
         ),
         (
+            "one: {verb: say, text: \"{% if pin == '1' %}yes{% endif %}\"}",
+            "variables: {pin: {secret: true}}",
+            "nodes.one.text: 'pin' is secret: it can be compared (if), not said or passed on",
+        ),
+        (
             "one: {verb: set, variables: {copy: '{{pin}}'}}",
             "variables: {pin: {secret: true}}",
             "nodes.one.variables.copy: 'pin' is secret",

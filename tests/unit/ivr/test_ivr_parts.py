@@ -253,6 +253,38 @@ def test_templates() -> None:
     assert template.fill("{{a}}", {"a": "{{b}}", "b": "x"}) == "{{b}}"
 
 
+def test_what_is_spoken_may_be_liquid() -> None:
+    text = "Hello {{ name | default: 'there' }}{% if vip == 'yes' %}, dear{% endif %}."
+    assert template.spoken_fault(text) is None
+    assert template.names(text) == ["name", "vip"]
+    assert template.speak(text, {}) == "Hello there."
+    assert template.speak(text, {"name": "Ann", "vip": "yes"}) == "Hello Ann, dear."
+    assert template.speak("{{ a | upcase }}", {"a": "{{b}}"}) == "{{B}}"
+    assert template.speak("a {{b}} {not} {{c}}", {"b": "1"}) == "a 1 {not} "
+    assert template.names("a {{b}} {{b}}") == ["b", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{a", "without its"),
+        ("{{A}}", "does not name a variable"),
+        ("{% if a %}", "endif"),
+        ("{{ a | nothing }}", "nothing"),
+        ("{% include 'x' %}", "include"),
+    ],
+)
+def test_what_cannot_be_spoken(text: str, message: str) -> None:
+    assert message in (template.spoken_fault(text) or "")
+
+
+def test_a_text_that_runs_over_its_ceiling_says_nothing() -> None:
+    text = "{% for i in (1..n) %}x{% endfor %}"
+    assert template.spoken_fault(text) is None
+    assert template.speak(text, {"n": "3"}) == "xxx"
+    assert template.speak(text, {"n": "99999999"}) == ""
+
+
 # --- routing -------------------------------------------------------------------------------
 
 
