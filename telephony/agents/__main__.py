@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="telephony-agent", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("start", help="take calls until told to stop, then let them finish")
-    commands.add_parser("dev", help="take every call, whatever the load; stop at once")
+    commands.add_parser("dev", help="the same, but stop at once")
     commands.add_parser("health", help="whether the worker of this machine runs")
     checked = commands.add_parser("check", help="whether a script can be used")
     checked.add_argument("script", help="a YAML file")
@@ -52,7 +52,7 @@ def _run(config: WorkerConfig, *, development: bool) -> int:
     from telephony.agents.worker import make_server
 
     async def work() -> None:
-        server = make_server(config, development=development)
+        server = make_server(config)
         asked = asyncio.Event()
         loop = asyncio.get_running_loop()
         for one in (signal.SIGINT, signal.SIGTERM):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -32,8 +31,8 @@ LISTENER_SECONDS = 30.0
 """How long the greeting waits for somebody who can hear it."""
 BROWSER_GRACE = 0.25
 """Seconds in which a browser's overrides still change the greeting."""
-BUSY = 0.75
-"""Load from which ``start`` takes no more calls; ``dev`` takes them all."""
+FULL = 0.7
+"""Load from which LiveKit's server gives a worker no more calls, unless it is configured."""
 
 
 class SystemClock:
@@ -154,8 +153,14 @@ async def _before(service: ServiceClient | None) -> list[Said]:
         return []
 
 
-def make_server(config: WorkerConfig, *, development: bool) -> AgentServer:
+def make_server(config: WorkerConfig) -> AgentServer:
     """The worker's server; ``run`` it."""
+
+    def load(server: AgentServer) -> float:
+        # Not the processor's, as by default: a dispatch that finds every worker busy is never
+        # tried again by LiveKit, and a moment's work of something else would cost a call.
+        return FULL * min(len(server.active_jobs) / config.max_calls, 1.0)
+
     server = AgentServer(
         ws_url=config.livekit_url,
         api_key=config.livekit_key,
@@ -163,7 +168,8 @@ def make_server(config: WorkerConfig, *, development: bool) -> AgentServer:
         host=config.health_host,
         port=config.health_port,
         num_idle_processes=config.idle_processes,
-        load_threshold=math.inf if development else BUSY,
+        load_fnc=load,
+        load_threshold=FULL,
         setup_fnc=warm_up,
     )
     server.rtc_session(answer, agent_name=config.name)

@@ -48,11 +48,12 @@ def test_everything_that_can_be_set(tmp_path: Path) -> None:
             "TELEPHONY_AGENT_SCRIPT": str(script),
             "TELEPHONY_AGENT_HEALTH_PORT": "0",
             "TELEPHONY_AGENT_IDLE_PROCESSES": "3",
+            "TELEPHONY_AGENT_MAX_CALLS": "5",
         }
     )
     assert config.api_url == "https://example.org/base"
     assert (config.name, config.script, config.health_port) == ("mine", script, 0)
-    assert config.idle_processes == 3
+    assert (config.idle_processes, config.max_calls) == (3, 5)
 
 
 def test_everything_that_is_missing_is_named_at_once() -> None:
@@ -74,6 +75,7 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
         ("TELEPHONY_AGENT_HEALTH_PORT", "65536"),
         ("TELEPHONY_AGENT_HEALTH_PORT", "-1"),
         ("TELEPHONY_AGENT_IDLE_PROCESSES", "many"),
+        ("TELEPHONY_AGENT_MAX_CALLS", "0"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(name: str, value: str) -> None:
