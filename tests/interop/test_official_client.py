@@ -14,7 +14,7 @@ import pytest
 from spekoai import AsyncSpeko, Speko, SpekoAuthError
 
 from telephony.testing.postgres import Cluster
-from tests.interop.official import calls, setup, voices
+from tests.interop.official import agents, calls, knowledge, setup, voices
 from tests.interop.official.kit import Case, Driver, World, methods
 from tests.interop.service import Service, free_port
 
@@ -81,15 +81,32 @@ TABLE: dict[Case, str] = {
     ),
     setup.what_was_sent_is_read_page_by_page: "webhooks.deliveries.list webhooks.deliveries.get",
     voices.the_voices_within_are_listed: "voices.list",
+    agents.an_agent_comes_back_as_it_was_written: (
+        "agents.create agents.get agents.list agents.update agents.delete"
+    ),
+    agents.the_last_agent_stays: "agents.delete",
+    agents.an_agent_has_a_number: "agents.attach_phone_number agents.detach_phone_number",
+    agents.an_agents_tools_come_and_go: (
+        "agents.tools.create agents.tools.get agents.tools.list agents.tools.list_chat_tools "
+        "agents.tools.update agents.tools.delete"
+    ),
+    agents.a_missing_variable_is_named: "voice.dial",
+    agents.an_agents_calls_are_paged_backwards: "agents.list_calls",
+    knowledge.a_document_becomes_ready: (
+        "knowledge_bases.create knowledge_bases.get knowledge_bases.list knowledge_bases.delete "
+        "knowledge_bases.upload_document knowledge_bases.create_document "
+        "knowledge_bases.finalize_document knowledge_bases.poll_document_ready "
+        "knowledge_bases.get_document knowledge_bases.list_documents "
+        "knowledge_bases.delete_document"
+    ),
+    knowledge.an_agent_has_a_base_from_the_start: "knowledge_bases.list",
+    knowledge.what_cannot_be_kept_is_refused: "knowledge_bases.create_document",
 }
 
 _INTENT = {"language": "en"}
 _SMS = {"from_phone_number_id": "num_1", "to": "+12025550123", "text": "Hello"}
 _CONSENT = {"recipient": "+12025550123", "campaign_id": "c", "source": "api"}
 _ONCE = {"idempotency_key": "once"}
-_AGENT = {"name": "a", "system_prompt": "p", "intent": _INTENT}
-_TOOL = {"name": "t", "description": "d", "parameters": {}, "source": {"kind": "inline"}}
-_DOCUMENT = {"filename": "a.txt", "content_type": "text/plain"}
 
 LATER: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "transcribe": ((b"RIFF",), {"language": "en"}),
@@ -104,29 +121,6 @@ LATER: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "calls.complete_warm_transfer": (("x", "y", {"summary": "s"}), {}),
     "calls.cancel_warm_transfer": (("x", "y"), {}),
     "callbacks.dispatch": (("x",), {}),
-    "agents.list": ((), {}),
-    "agents.create": ((_AGENT,), {}),
-    "agents.get": (("x",), {}),
-    "agents.update": (("x", {"name": "b"}), {}),
-    "agents.delete": (("x",), {}),
-    "agents.list_calls": (("x",), {}),
-    "agents.tools.list": (("x",), {"available": True}),
-    "agents.tools.list_chat_tools": (("x",), {}),
-    "agents.tools.create": (("x", _TOOL), {}),
-    "agents.tools.get": (("x", "y"), {}),
-    "agents.tools.update": (("x", "y", {"description": "d"}), {}),
-    "agents.tools.delete": (("x", "y"), {}),
-    "knowledge_bases.create": (({"agent_id": "x", "name": "n"},), {}),
-    "knowledge_bases.list": ((), {"agent_id": "x"}),
-    "knowledge_bases.get": (("x",), {}),
-    "knowledge_bases.delete": (("x",), {}),
-    "knowledge_bases.list_documents": (("x",), {}),
-    "knowledge_bases.get_document": (("x", "y"), {}),
-    "knowledge_bases.create_document": (("x", {**_DOCUMENT, "size_bytes": 1}), {}),
-    "knowledge_bases.upload_document": (("x", {**_DOCUMENT, "data": b"a"}), {}),
-    "knowledge_bases.finalize_document": (("x", "y"), {}),
-    "knowledge_bases.poll_document_ready": (("x", "y"), {"timeout_seconds": 1}),
-    "knowledge_bases.delete_document": (("x", "y"), {}),
     "webhooks.deliveries.redeliver": (("x",), {}),
     "sms.stream": ((), {"last_event_id": "7"}),
     "sms.messages.send": ((_SMS,), _ONCE),
