@@ -39,7 +39,10 @@ from telephony.media.engine import Engine
 from telephony.media.salvage import salvage
 from telephony.media.workers.engine import WorkerEngine
 from telephony.metrics import Collector, renderer
+from telephony.rooms.livekit import LiveKitRooms
 from telephony.rooms.local import LocalRooms
+from telephony.rooms.passes import Passes
+from telephony.rooms.server import RoomServer
 from telephony.rooms.tokens import LiveKitTokens
 from telephony.settings import Settings, ensure_node, ensure_secret
 from telephony.speech.espeak import EspeakSynth
@@ -151,6 +154,11 @@ class App:
             self.rng,
             self.trace,
         )
+        local_rooms = LocalRooms(self.engine.config, self.engine)
+        self.agent_rooms = _agent_rooms(settings, local_rooms, self.engine, self.clock)
+        if self.agent_rooms is not None:
+            await self.agent_rooms.start()
+            self._stack.push_async_callback(self.agent_rooms.stop)
         self.kit = Kit(
             config=SwitchboardConfig(
                 recordings=settings.recordings,
@@ -159,7 +167,8 @@ class App:
                 calls_per_second=settings.calls_per_second,
             ),
             carrier=self.carrier,
-            rooms=LocalRooms(self.engine.config, self.engine),
+            rooms=local_rooms,
+            agents=self.agent_rooms,
             speech=self.speech,
             callbacks=self.store.callbacks,
             journal=self.journal,
@@ -412,6 +421,8 @@ def media_config(settings: Settings) -> MediaConfig:
         silence_seconds=settings.media_timeout.later,
         max_lanes=2 * settings.max_calls,
         hold_music=settings.hold_music,
+        # A call that meets an agent has a room of its own.
+        max_rooms=1000 + (settings.max_calls if settings.livekit_url else 0),
     )
 
 
@@ -476,6 +487,21 @@ async def run(settings: Settings) -> None:
     await stopping
     hurry.cancel()
     log.info("stopped")
+
+
+def _agent_rooms(
+    settings: Settings, rooms: LocalRooms, engine: MediaEngine, clock: SystemClock
+) -> LiveKitRooms | None:
+    """Where calls meet agents, where a LiveKit server is configured."""
+    url, key = settings.livekit_url, settings.livekit_api_key
+    secret = settings.livekit_api_secret
+    if not (url and key and secret):
+        return None
+    # The SDK costs 80 MB and a dozen threads: who has no LiveKit server does not pay for it.
+    from telephony.rooms.here import Here
+
+    server = RoomServer(url, key, secret)
+    return LiveKitRooms(server, Passes(key, secret), Here(clock), rooms, engine, clock)
 
 
 def _tokens(settings: Settings) -> LiveKitTokens | None:

@@ -21,7 +21,7 @@ from telephony.calls.meeting import MAX_DATA, Dispatch, Meeting
 from telephony.calls.ports import Emit, Media
 from telephony.media.seats import Seat
 from telephony.rooms.server import RoomServer
-from telephony.rooms.stay import Staying
+from telephony.rooms.staying import Staying
 
 log = structlog.get_logger("telephony.rooms")
 
@@ -169,7 +169,7 @@ class Link:
     # -- facts ----------------------------------------------------------------------------------
 
     def told(self, fact: str, *values: Any) -> None:
-        """A fact of the stay: see ``presence.Tell``."""
+        """A fact of the stay: see ``staying.Tell``."""
         if not self._over:
             _FACTS[fact](self, *values)
 

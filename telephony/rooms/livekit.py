@@ -25,7 +25,7 @@ from telephony.rooms.link import Link
 from telephony.rooms.local import LocalRooms
 from telephony.rooms.passes import Passes
 from telephony.rooms.server import RoomServer
-from telephony.rooms.stay import Staying
+from telephony.rooms.staying import Staying
 
 log = structlog.get_logger("telephony.rooms")
 

@@ -7,7 +7,7 @@ live in another process than the call (``Fact``); what it hears and says are fra
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import structlog
@@ -17,15 +17,11 @@ from telephony.audio.mix import Samples
 from telephony.rooms.feed import Feed
 from telephony.rooms.figures import Figures
 from telephony.rooms.sdk import Ear, Mouth, Sdk
+from telephony.rooms.staying import Tell
 from telephony.rooms.voices import Voice, Voices
 from telephony.rooms.watch import Watch, counted
 
 log = structlog.get_logger("telephony.rooms")
-
-Tell = Callable[..., None]
-"""``tell(fact, *values)``: ``in`` · ``over`` reason · ``away`` · ``back`` seconds · ``came``
-identity, kind · ``went`` identity, kind, reason · ``dead`` identity · ``heard`` identity ·
-``digit`` digit · ``agents`` heard."""
 
 SETTLE = 0.2
 """Seconds between the word that somebody subscribed and the first sample: his side of it."""

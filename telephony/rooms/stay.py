@@ -1,49 +1,15 @@
-"""A leg's stay in a room on the SDK's side: its sound, over as many entries as it takes.
-
-``Stay`` lives where the SDK is, in this process or in a worker's. What was said while nobody was
-there outlives a connection that was lost.
-"""
+"""A stay beside the SDK: a leg's sound in a room, over as many entries as it takes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from telephony.audio.mix import Samples
 from telephony.rooms.feed import Feed
 from telephony.rooms.figures import Figures
-from telephony.rooms.presence import Presence, Tell
+from telephony.rooms.presence import Presence
 from telephony.rooms.sdk import Sdk
-
-
-class Staying(Protocol):
-    """What a link orders of a stay, wherever it is. Facts come as ``presence.Tell`` has them."""
-
-    def enter(self, url: str, token: str) -> None:
-        """Connect, again where it was lost. ``in`` or ``over`` follows."""
-        ...
-
-    def send(self, data: bytes, topic: str) -> None: ...
-
-    def send_digits(self, digits: str) -> None: ...
-
-    def mute(self, on: bool) -> None:
-        """Whether agents are not heard."""
-        ...
-
-    def say(self) -> Samples | None:
-        """What the room says in this tick: (20 ms,) or nothing."""
-        ...
-
-    def hear(self, frame: Samples) -> None:
-        """20 ms of the leg."""
-        ...
-
-    def figures(self) -> Figures: ...
-
-    def close(self) -> None:
-        """Leave for good; nothing is told any more. Idempotent."""
-        ...
+from telephony.rooms.staying import Tell
 
 
 class Stay:
