@@ -35,6 +35,11 @@ class Present:
 class Listing(Protocol):
     """What the server says. Raises ``base.errors.Unavailable`` or ``Refused``."""
 
+    @property
+    def problem(self) -> str:
+        """What the last request failed of, where it was not answered."""
+        ...
+
     async def inside(self, room: str) -> list[Present]:
         """Everybody in a room; nobody where there is no such room."""
         ...
@@ -48,7 +53,8 @@ class AttendanceConfig:
 
     ``again``: after a webhook, and after a room was missing for the first time.
     ``looks_per_second``: a ceiling over all rooms; ``at_once``: looks under way together.
-    ``fresh``: how long one webhook is a sign that others would come.
+    ``fresh``: how long one webhook is a sign that others would come. ``probe``: between two
+    questions to a server that did not answer.
     """
 
     usual: float = 1.0
@@ -57,6 +63,7 @@ class AttendanceConfig:
     looks_per_second: float = 50.0
     at_once: int = 8
     fresh: float = 120.0
+    probe: float = 2.0
 
 
 class Roll:
@@ -205,12 +212,22 @@ class Attendance:
             if due:
                 await asyncio.gather(*(self._look(watch) for watch in due))
                 continue
-            soonest = min((watch.due for watch in self._watches.values()), default=None)
+            soonest = min((watch.due - now for watch in self._watches.values()), default=1e9)
             try:
-                async with asyncio.timeout(None if soonest is None else soonest - now):
+                async with asyncio.timeout(min(soonest, self._config.probe)):
                     await self._wake.wait()
             except TimeoutError:
-                continue
+                if self._listing.problem:
+                    await self._probe()
+
+    async def _probe(self) -> None:
+        """Whether a server that failed somebody answers again: who waits for that asks nothing."""
+        try:
+            await self._listing.exists("")
+        except TelephonyError as error:
+            self._unreachable(error)
+        except Exception:
+            log.exception("the conference server could not be asked")
 
     async def _look(self, watch: _Watch) -> None:
         config, asked = self._config, self._clock.monotonic()

@@ -14,10 +14,19 @@ from livekit import api
 
 from telephony.base.errors import NotFound, Refused, Unavailable
 from telephony.calls.meeting import Dispatch
+from telephony.rooms.attendance import Present
 
 SECONDS = 5.0
 AWAY = frozenset({"unavailable", "deadline_exceeded", "internal", "canceled", "unknown"})
 """Error codes that say nothing about what was asked."""
+
+KINDS = {
+    api.ParticipantInfo.Kind.AGENT: "agent",
+    api.ParticipantInfo.Kind.SIP: "sip",
+    api.ParticipantInfo.Kind.STANDARD: "browser",
+}
+"""Who records or feeds a room takes part in no conversation."""
+IN = frozenset({api.ParticipantInfo.State.JOINED, api.ParticipantInfo.State.ACTIVE})
 
 
 class RoomServer:
@@ -67,6 +76,26 @@ class RoomServer:
             await self._ask(lambda lk: lk.room.remove_participant(who))
         except NotFound:
             return
+
+    async def inside(self, room: str) -> list[Present]:
+        """Everybody who takes part; nobody where there is no such room. Raises Unavailable,
+        Refused."""
+        asked = api.ListParticipantsRequest(room=room)
+        try:
+            found = await self._ask(lambda lk: lk.room.list_participants(asked))
+        except NotFound:
+            return []
+        return [
+            Present(one.identity, KINDS[one.kind])
+            for one in found.participants
+            if one.kind in KINDS and one.state in IN
+        ]
+
+    async def exists(self, room: str) -> bool:
+        """Whether there is such a room now. Raises Unavailable, Refused."""
+        asked = api.ListRoomsRequest(names=[room])
+        found = await self._ask(lambda lk: lk.room.list_rooms(asked))
+        return len(found.rooms) > 0
 
     async def close(self) -> None:
         """Close the connections. Idempotent."""

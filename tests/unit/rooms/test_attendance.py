@@ -69,24 +69,28 @@ class Server:
         self.rooms: dict[str, list[Present]] = {}
         self.looks = 0
         self.away = False
-        self.looked = asyncio.Event()
+        self.problem = ""
 
     async def inside(self, room: str) -> list[Present]:
         self.looks += 1
-        self.looked.set()
-        if self.away:
-            raise Unavailable("no")
+        self._answer()
         return list(self.rooms.get(room, []))
 
     async def exists(self, room: str) -> bool:
+        self._answer()
         return room in self.rooms
+
+    def _answer(self) -> None:
+        self.problem = "it is away" if self.away else ""
+        if self.away:
+            raise Unavailable(self.problem)
 
 
 class World:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.server = Server()
-        self.attendance = Attendance(self.server, self.clock, AttendanceConfig())
+        self.attendance = Attendance(self.server, self.clock, AttendanceConfig(probe=0.001))
         self.told: list[e.Event] = []
 
     async def look(self) -> list[str]:
@@ -141,6 +145,18 @@ async def test_while_the_server_is_away_nothing_is_said(world: World) -> None:
     assert await world.look() == []
     assert await world.attendance.exists("call-1")
     assert not await world.attendance.exists("call-2")
+
+
+async def test_a_server_that_failed_somebody_is_asked_until_it_answers(world: World) -> None:
+    world.server.away = True
+    with pytest.raises(Unavailable):
+        await world.attendance.exists("call-1")
+    assert world.server.problem
+    world.server.away = False
+    async with asyncio.timeout(5):
+        while world.server.problem:
+            await asyncio.sleep(0.001)
+    assert world.server.looks == 0
 
 
 async def test_without_webhooks_it_looks_every_second_and_with_them_seldom() -> None:
