@@ -104,16 +104,18 @@ class Meet(_Hidden):
 class Meeting(Activity):
     """An agent was called in, then it talks, then the call or the agent is over.
 
-    One more is called in its place, once in a call. ``_present``: it is in the room; ``_again_at``:
-    when the second is called.
+    One more is called in its place, once in a call. While somebody else is in the room, a
+    colleague who joined, nobody is missed.
     """
 
     def __init__(self, node: Meet, run: Run) -> None:
         super().__init__(run.now + QUIET_SECONDS)
         self._node = node
-        self._present = False
+        self._agents: set[str] = set()
+        self._others: set[str] = set()
         self._heard = False
         self._spent = False
+        self._missed = False
         self._again_at: float | None = None
         self._until = run.now + JOIN_SECONDS
         self._ringing: Playing | None = None
@@ -124,77 +126,104 @@ class Meeting(Activity):
             case e.RoomLeft(leg=run.leg):
                 return self._out(run, event)
             case e.AgentJoined():
+                self._agents.add(event.identity)
                 self._came(run)
             case e.AgentHeard():
                 self._heard = True
+                self._agents.add(event.identity)
                 self._came(run)
-            case e.AgentSilent() if not self._heard:
+            case e.PeerJoined():
+                self._others.add(event.identity)
+                self._came(run)
+            case e.PeerLeft() if event.identity in self._others:
+                self._others.discard(event.identity)
+                return self._alone(run)
+            case e.AgentSilent() if not self._heard and not self._others:
                 return self._leave(run, self._node.silent)
-            case e.AgentDispatchFailed() if not self._present:
-                return self._lost(run, 0.0 if event.cause == "timeout" else AGAIN_SECONDS)
-            case e.AgentLeft() if self._present:
-                return self._lost(run, 0.0)
+            case e.AgentDispatchFailed() if not self._agents:
+                self._missed = True
+                return self._alone(run, 0.0 if event.cause == "timeout" else AGAIN_SECONDS)
+            case e.AgentLeft() if event.identity in self._agents:
+                self._agents.discard(event.identity)
+                self._missed = not self._agents
+                return self._alone(run)
         return None
 
     def expire(self, run: Run) -> Move | None:
         if self._again_at is not None and run.now >= self._again_at:
             self._call(run)
             return None
-        if not self._present and run.now < self._until:
+        if self._agents or self._others:
+            return self._too_long(run)
+        if run.now < self._until:
             self._ring(run)
             return None
-        if not self._present:
-            late = e.AgentDispatchFailed(
-                at=run.wall,
-                room=self._node.room,
-                provider="telephony",
-                agent_name=self._node.dispatch.agent_name,
-                cause="timeout",
-            )
-            run.order(c.Note(event=late))
-            return self._lost(run, 0.0)
-        if self._waits_for_a_word:
-            silent = e.AgentSilent(
-                at=run.wall,
-                room=self._node.room,
-                provider="telephony",
-                identity="",
-                seconds=FIRST_AUDIO_SECONDS,
-            )
-            run.order(c.Note(event=silent))
-            return self._leave(run, self._node.silent)
-        return self._end(run, Outcome.max_duration())
+        late = e.AgentDispatchFailed(
+            at=run.wall,
+            room=self._node.room,
+            provider="telephony",
+            agent_name=self._node.dispatch.agent_name,
+            cause="timeout",
+        )
+        run.order(c.Note(event=late))
+        self._missed = True
+        return self._alone(run)
 
     # --- what became of it -----------------------------------------------------------------
 
     @property
     def _waits_for_a_word(self) -> bool:
-        return self._node.dispatch.speaks_first and not self._heard
+        return self._node.dispatch.speaks_first and not self._heard and not self._others
 
     def _came(self, run: Run) -> None:
-        self._present = True
+        """Somebody is there."""
+        if self._agents:
+            self._missed = False
         self._again_at = None
         self._hush(run)
         wait = FIRST_AUDIO_SECONDS if self._waits_for_a_word else STAY_SECONDS
         self.deadline = run.now + wait
 
-    def _lost(self, run: Run, pause: float) -> Move | None:
-        """Nobody came, or who was there is gone: one more is called, or the fallback begins."""
-        self._present = False
-        if self._spent:
+    def _alone(self, run: Run, pause: float = 0.0) -> Move | None:
+        """Where nobody is there and no agent comes any more, one more is called, or the fallback
+        begins."""
+        if self._agents or self._others:
+            return None
+        if not self._missed:
+            self._wait(run)
+        elif self._spent:
             return self._leave(run, self._node.unavailable)
-        self._spent = True
-        if pause:
+        elif pause:
             self._again_at = self.deadline = run.now + pause
         else:
             self._call(run)
         return None
 
-    def _call(self, run: Run) -> None:
-        self._again_at = None
+    def _wait(self, run: Run) -> None:
+        """For the agent that was called."""
         self._until = run.now + JOIN_SECONDS
         self.deadline = self._until if self._ringing is not None else run.now + QUIET_SECONDS
+
+    def _call(self, run: Run) -> None:
+        self._spent = True
+        self._missed = False
+        self._again_at = None
+        self._wait(run)
         run.order(c.DispatchAgent(leg=run.leg, dispatch=self._node.dispatch))
+
+    def _too_long(self, run: Run) -> Move:
+        if not self._waits_for_a_word:
+            self._hush(run)
+            return End(Outcome.max_duration())
+        silent = e.AgentSilent(
+            at=run.wall,
+            room=self._node.room,
+            provider="telephony",
+            identity=min(self._agents),
+            seconds=FIRST_AUDIO_SECONDS,
+        )
+        run.order(c.Note(event=silent))
+        return self._leave(run, self._node.silent)
 
     def _out(self, run: Run, event: e.RoomLeft) -> Move:
         self._hush(run)
@@ -207,10 +236,6 @@ class Meeting(Activity):
         self._hush(run)
         run.order(c.LeaveRoom(leg=run.leg))
         return Go(target)
-
-    def _end(self, run: Run, outcome: Outcome) -> Move:
-        self._hush(run)
-        return End(outcome)
 
     # --- ringing while nobody is there -----------------------------------------------------
 

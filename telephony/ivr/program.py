@@ -62,7 +62,7 @@ class Program:
         where that question may be a secret one.
         """
         activity = self._activity
-        if activity is None or event.leg != self._run.leg or event.method == "room":
+        if activity is None or event.leg != self._run.leg:
             return False
         if activity.secret:
             return True
@@ -98,9 +98,8 @@ class Program:
                 return []
             case e.LegAnswered(leg=run.leg):
                 run.answered = True
-            case e.DigitPressed() if event.leg != run.leg or event.method == "room":
-                # The other party of a bridge, or an agent, presses keys towards this one, not to
-                # us.
+            case e.DigitPressed() if event.leg != run.leg:
+                # The other party of a bridge presses keys towards this one, not to us.
                 return []
         move = None if self._activity is None else self._activity.step(run, event)
         self._strays(event)

@@ -52,7 +52,6 @@ class Executor:
         self._playouts: dict[str, Playout] = {}
         self._rooms: dict[str, c.JoinRoom] = {}
         self._links: dict[str, RoomLink] = {}
-        self._met: dict[str, str] = {}
         self._stop_reasons: dict[str, str] = {}
         self._messages = 0
         self._promises = 0
@@ -72,8 +71,9 @@ class Executor:
             self._leave(event.leg)
         elif isinstance(event, e.RoomLeft):
             self._links.pop(event.leg, None)
-        elif isinstance(event, e.DigitPressed):
-            self._key(event)
+        elif isinstance(event, e.DigitPressed) and event.leg in self._links:
+            # Those of the agent go down the line by themselves.
+            self._links[event.leg].send_digits(event.digit)
         await self.transfers.observe(event)
 
     @property
@@ -382,18 +382,7 @@ class Executor:
             },
             dispatch=dispatch,
         )
-        self._met[order.leg] = order.room
         self._links[order.leg] = agents.meet(meeting, leg.media, self._session.emit)
-
-    def _key(self, event: e.DigitPressed) -> None:
-        """A key of a leg that meets an agent goes to the agent, and an agent's to the leg."""
-        link, leg = self._links.get(event.leg), self.leg(event.leg)
-        if link is None or leg is None:
-            return
-        if event.method == "room":
-            leg.media.send_digits(event.digit)
-        else:
-            link.send_digits(event.digit)
 
     async def _dispatch_agent(self, order: c.DispatchAgent) -> None:
         if (link := self._links.get(order.leg)) is not None:
@@ -417,24 +406,11 @@ class Executor:
     def _leave(self, leg: str) -> None:
         if (link := self._links.pop(leg, None)) is not None:
             link.close()
-        if (room := self._met.pop(leg, None)) is not None:
-            # Whoever is left in it, an agent that said nothing or a colleague, has nobody to talk
-            # with.
-            self._kit.tasks.spawn(self._close(room), f"close {room}")
         joined = self._rooms.pop(leg, None)
         if joined is not None:
             self._kit.rooms.leave(self._room(joined.room), leg)
             now = self._kit.clock.now()
             self._session.emit(e.RoomLeft(at=now, leg=leg, room=joined.room))
-
-    async def _close(self, room: str) -> None:
-        agents = self._kit.agents
-        assert agents is not None
-        try:
-            await agents.delete(room)
-        except TelephonyError as error:
-            # It goes by itself, once nobody is in it.
-            log.warning("a room could not be closed", room=room, error=error.message)
 
     async def _mute(self, order: c.Mute) -> None:
         leg, joined = self.leg(order.leg), self._rooms.get(order.leg)
@@ -535,7 +511,7 @@ class Executor:
         return Outcome.canceled(outcome.ended_by)
 
     def leave_rooms(self) -> None:
-        for leg in {*self._rooms, *self._met}:
+        for leg in [*self._rooms, *self._links]:
             self._leave(leg)
         if (room := self._session.room) is not None:
             room.close()

@@ -65,13 +65,14 @@ class FakeLink:
     def goes(self, identity: str = "agent-1", reason: str = "left") -> None:
         self._say(e.AgentLeft, identity=identity, reason=reason)
 
+    def colleague_joins(self, identity: str = "web-1") -> None:
+        self._say(e.PeerJoined, identity=identity)
+
+    def colleague_goes(self, identity: str = "web-1") -> None:
+        self._say(e.PeerLeft, identity=identity)
+
     def nobody_comes(self, cause: str = "timeout") -> None:
         self._say(e.AgentDispatchFailed, agent_name=self.dispatched[-1].agent_name, cause=cause)
-
-    def presses(self, digit: str) -> None:
-        """The agent presses a key towards the leg."""
-        leg = self.meeting.identity
-        self.emit(e.DigitPressed(at=self.clock.now(), leg=leg, digit=digit, method="room"))
 
     def closes_room(self, reason: str = "deleted") -> None:
         self._leave(reason)

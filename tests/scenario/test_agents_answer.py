@@ -10,7 +10,7 @@ import pytest
 
 from telephony.accounts.agents import Agent, Builtin, Hook, PromptVariable, Tool
 from telephony.accounts.model import PhoneNumber
-from telephony.base.errors import BadInput, NotFound, Unavailable
+from telephony.base.errors import BadInput, NotFound
 from telephony.calls.orders import DialOrder, MachineOrder, RoomOrder
 from telephony.calls.ports import AnswerHeard
 from telephony.calls.public import CallEvent
@@ -119,7 +119,7 @@ async def test_a_number_with_an_agent_is_answered_by_him(world: World) -> None:
         "call.hangup",
     ]
     assert report(world).outcome == "completed"
-    assert world.agents.deleted == [link.meeting.room]
+    assert not link.open
 
 
 async def test_what_the_agent_is_told(world: World) -> None:
@@ -205,22 +205,32 @@ async def test_an_agent_that_closes_the_room_has_hung_up(world: World) -> None:
     assert report(world).failure_cause is None
 
 
-async def test_keys_go_both_ways(world: World) -> None:
+async def test_the_callers_keys_go_to_the_agent(world: World) -> None:
     hire(world)
     leg, link = await met(world)
     leg.presses("12#")
-    link.presses("7")
     await world.settle()
     assert link.keys == ["1", "2", "#"]
-    assert leg.media.digits_sent == ["7"]
+    link.closes_room("lost")
+    await world.settle()
+    leg.presses("3")
+    await world.settle()
+    assert link.keys == ["1", "2", "#"]
 
 
-async def test_a_room_that_cannot_be_closed_keeps_no_call(world: World) -> None:
+async def test_a_colleague_keeps_the_call_when_the_agent_goes(world: World) -> None:
     hire(world)
-    leg, _ = await met(world)
-    world.agents.fault = Unavailable("gone")
-    leg.leaves()
-    assert types(await over(world))[-1] == "call.hangup"
+    leg, link = await met(world)
+    link.joins()
+    link.speaks()
+    link.colleague_joins()
+    link.goes()
+    await world.settle()
+    assert len(link.dispatched) == 1
+    assert leg.media.playing == []
+    link.colleague_goes()
+    await world.settle()
+    assert len(link.dispatched) == 2, "now nobody is there"
 
 
 # --- it does not come, or goes -------------------------------------------------------------
@@ -236,7 +246,7 @@ async def test_nobody_comes_twice(world: World) -> None:
     await world.settle()
     ((sound, _, _),) = leg.media.playing
     assert sound.duration_ms == 100 * len(SORRY)
-    assert world.agents.deleted == [link.meeting.room], "who comes late finds no room"
+    assert not link.open, "who comes late finds no room"
     leg.media.finish_prompt()
     rows = await over(world)
     assert types(rows).count("agent.dispatch_failed") == 2
@@ -255,7 +265,7 @@ async def test_a_silent_agent_is_named_as_the_cause(world: World) -> None:
     silent = next(row for row in rows if row.event_type == "worker.no_first_audio_timeout")
     assert silent.failure_cause == "silent_bot_no_agent_audio"
     assert report(world).failure_cause == "silent_bot_no_agent_audio"
-    assert world.agents.deleted == [link.meeting.room]
+    assert not link.open
 
 
 async def test_the_agents_dialplan_takes_over(world: World) -> None:

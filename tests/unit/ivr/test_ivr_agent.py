@@ -107,7 +107,6 @@ def test_the_longest_stay_is_the_last() -> None:
 def test_keys_are_not_the_programs() -> None:
     one = speaks(joins(story()))
     one.press("12")
-    one.tell(e.DigitPressed(at=one.clock.now(), leg=one.leg, digit="5", method="room"))
     assert kinds(one) == ["Answer", "JoinRoom"]
 
 
@@ -190,6 +189,55 @@ def test_ringing_is_heard_until_the_second_is_there() -> None:
     one = goes(speaks(joins(story()))).wait(2.1)
     assert one.now_playing == "ringback"
     assert joins(one).now_playing == ""
+
+
+def comes(one: Story, who: str) -> Story:
+    return one.tell(e.PeerJoined(at=one.clock.now(), room=ROOM, identity=who))
+
+
+def leaves(one: Story, who: str) -> Story:
+    return one.tell(e.PeerLeft(at=one.clock.now(), room=ROOM, identity=who))
+
+
+def test_one_of_two_agents_may_go() -> None:
+    one = speaks(joins(story()))
+    one.tell(e.AgentJoined(at=one.clock.now(), room=ROOM, identity="agent-2"))
+    assert goes(one).ordered(c.DispatchAgent) == []
+    one.tell(e.AgentLeft(at=one.clock.now(), room=ROOM, identity="agent-2"))
+    assert len(one.ordered(c.DispatchAgent)) == 1
+
+
+def test_while_somebody_else_is_there_no_agent_is_missed() -> None:
+    one = comes(comes(speaks(joins(story())), "web-1"), "web-2")
+    goes(one).wait(600)
+    leaves(one, "web-1").wait(600)
+    assert one.ordered(c.DispatchAgent) == []
+    assert one.heard == []
+    leaves(one, "web-2")
+    assert len(one.ordered(c.DispatchAgent)) == 1
+    is_refused(one, "timeout").hears("nobody is available")
+
+
+def test_who_comes_while_an_agent_is_waited_for_is_company() -> None:
+    one = comes(story().wait(3), "web-1")
+    assert one.now_playing == "", "they talk"
+    is_refused(one, "timeout").wait(600)
+    assert not one.over
+    assert one.ordered(c.DispatchAgent) == []
+    leaves(one, "web-1")
+    assert len(one.ordered(c.DispatchAgent)) == 1
+
+
+def test_who_was_alone_with_a_colleague_waits_for_the_agent_again() -> None:
+    one = leaves(comes(story(), "web-1"), "web-1").wait(2.1)
+    assert one.now_playing == "ringback"
+    one.wait(20)
+    assert len(one.ordered(c.DispatchAgent)) == 1
+
+
+def test_a_second_call_that_a_colleague_made_needless_is_still_to_be_had() -> None:
+    one = leaves(comes(is_refused(story(), "refused"), "web-1").wait(60), "web-1")
+    assert len(one.ordered(c.DispatchAgent)) == 1
 
 
 # --- it says nothing -----------------------------------------------------------------------
