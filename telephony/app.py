@@ -8,7 +8,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,8 +21,14 @@ from telephony.accounts.pool import Pool
 from telephony.api.deps import Deps
 from telephony.api.feeds import Feeds
 from telephony.api.server import Runner, build
-from telephony.base.errors import ConfigError, MediaFailed, SpeechUnavailable, StoreUnavailable
-from telephony.base.ids import Ids
+from telephony.base.errors import (
+    ConfigError,
+    MediaFailed,
+    SpeechUnavailable,
+    StoreUnavailable,
+    TelephonyError,
+)
+from telephony.base.ids import Ids, room_name
 from telephony.base.trace import Trace
 from telephony.callbacks.scheduler import Scheduler
 from telephony.calls.call import Call
@@ -39,6 +45,7 @@ from telephony.media.engine import Engine
 from telephony.media.salvage import salvage
 from telephony.media.workers.engine import WorkerEngine
 from telephony.metrics import Collector, renderer
+from telephony.rooms.attendance import Attendance
 from telephony.rooms.livekit import LiveKitRooms
 from telephony.rooms.local import LocalRooms
 from telephony.rooms.passes import Passes
@@ -87,6 +94,7 @@ class App:
         self._runner: web.AppRunner | None = None
         self._stack = contextlib.AsyncExitStack()
         self._made_key: str | None = None
+        self.attendance: Attendance | None = None
 
     # --- start -----------------------------------------------------------------------------
 
@@ -127,7 +135,9 @@ class App:
         self._stack.push_async_callback(self._leave)
         await self._first_key(secret)
         # What the last process left open is closed before this one takes its first call.
-        await recover(self.store.calls, self.clock, self.ids, salvage, settings.rate_card)
+        interrupted = await recover(
+            self.store.calls, self.clock, self.ids, salvage, settings.rate_card
+        )
 
         self.journal = Journal(
             self.store.calls,
@@ -159,6 +169,9 @@ class App:
         if self.agent_rooms is not None:
             await self.agent_rooms.start()
             self._stack.push_async_callback(self.agent_rooms.stop)
+            self.attendance = Attendance(self.agent_rooms.server, self.clock)
+            self.attendance.start()
+            self._stack.push_async_callback(self.attendance.stop)
         self.kit = Kit(
             config=SwitchboardConfig(
                 recordings=settings.recordings,
@@ -169,6 +182,7 @@ class App:
             carrier=self.carrier,
             rooms=local_rooms,
             agents=self.agent_rooms,
+            attendance=self.attendance,
             speech=self.speech,
             callbacks=self.store.callbacks,
             journal=self.journal,
@@ -215,6 +229,7 @@ class App:
         self.kit.tasks.spawn(self._warm(dialplans), "warm prompts")
         self.kit.tasks.spawn(self._keep_house(), "housekeeping")
         self.kit.tasks.spawn(self._nodes().run(), "nodes")
+        self.kit.tasks.spawn(self._close_rooms(interrupted), "rooms of interrupted calls")
 
     def _media_engine(self) -> MediaEngine:
         """In this process, or in so many workers."""
@@ -319,10 +334,21 @@ class App:
         async def end(call: Call) -> None:
             rates = self.settings.rate_card
             await close(self.store.calls, call, self.clock, self.ids, salvage, rates)
+            await self._close_rooms([call])
 
         return Nodes(
             self.store.nodes, self.store.calls, end, self.store.idempotency.recover, self.clock
         )
+
+    async def _close_rooms(self, calls: Iterable[Call]) -> None:
+        """Whoever is left in a room of a call that is over talks to nobody who writes it down."""
+        for call in calls:
+            if self.agent_rooms is None or call.kind != "cascade":
+                continue
+            try:
+                await self.agent_rooms.delete(room_name(call.id))
+            except TelephonyError as error:
+                log.warning("a room could not be closed", call=call.id, error=error.message)
 
     async def _leave(self) -> None:
         try:

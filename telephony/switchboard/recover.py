@@ -18,6 +18,8 @@ from telephony.calls.events import (
     RecordingFailed,
     RecordingReady,
     RecordingStarted,
+    RoomClosed,
+    RoomOpened,
 )
 from telephony.calls.outcome import Outcome
 from telephony.calls.ports import Append, CallStore, Recorded
@@ -33,8 +35,8 @@ Salvage = Callable[[Path], Recorded]
 
 async def recover(
     store: CallStore, clock: Clock, ids: Ids, salvage: Salvage, rates: Rates | None = None
-) -> int:
-    """Close every call that this node left open when it died. Returns how many there were.
+) -> list[Call]:
+    """Close every call that this node left open when it died; returns them.
 
     Recordings that were open are made whole as far as they were written: what a caller said is
     not lost with the process.
@@ -44,7 +46,7 @@ async def recover(
         await close(store, call, clock, ids, salvage, rates)
     if calls:
         log.warning("calls were interrupted by the last stop", calls=len(calls))
-    return len(calls)
+    return calls
 
 
 async def close(
@@ -96,8 +98,16 @@ def _close(
     for leg in call.legs:
         if leg.live:
             add(LegEnded(at=now, leg=leg.id, outcome=Outcome.interrupted(leg.answered)))
+    if (room := _open_room(events)) is not None:
+        add(RoomClosed(at=now, room=room, reason="lost"))
     add(CallEnded(at=now, outcome=outcome))
     return batch
+
+
+def _open_room(events: list[Event]) -> str | None:
+    """The room that a browser's session has left open."""
+    last = [e for e in events if isinstance(e, RoomOpened | RoomClosed)][-1:]
+    return last[0].room if last and isinstance(last[0], RoomOpened) else None
 
 
 def _open_recordings(events: list[Event]) -> list[RecordingStarted]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +19,12 @@ from telephony.base.errors import (
     Unavailable,
 )
 from telephony.calls.orders import RoomOrder, RoomResult
+from telephony.calls.ports import Recorded
 from telephony.calls.public import CallEvent
+from telephony.switchboard.recover import recover
 from telephony.switchboard.switchboard import Switchboard
 from telephony.testing.web import FakeWeb
-from tests.scenario.conftest import World
+from tests.scenario.conftest import Records, World
 
 ORG = "org_default"
 ORDER = RoomOrder(
@@ -261,6 +264,19 @@ async def test_while_the_store_is_away_nothing_is_handed_out(web: Web) -> None:
     assert web.world.records.calls == {}
     assert web.rooms.called == []
     assert web.board.live == 0
+
+
+async def test_what_a_dead_process_left_open_is_closed_with_its_room(web: Web) -> None:
+    result = await web.both()
+    session, world = result.session_id, web.world
+    left = Records()
+    left.calls[session] = world.records.calls[session]
+    left.rows[session] = list(world.records.rows[session])
+    nothing = Recorded(Path("x"), 0, 0, "failed", "no recording")
+    closed = await recover(left, world.clock, world.kit.ids, lambda path: nothing)
+    assert [call.id for call in closed] == [session]
+    assert [row.event_type for row in left.rows[session][-2:]] == ["room_finished", "call.hangup"]
+    assert left.reports[session].failure_cause == "interrupted"
 
 
 # --- into a session that is under way ------------------------------------------------------

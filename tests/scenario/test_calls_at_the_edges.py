@@ -365,7 +365,8 @@ async def test_recovery_passes_over_what_it_cannot_read(world: World) -> None:
     left.calls[session] = world.records.calls[session]
     left.rows[session] = unreadable(world.records.rows[session])
     nothing = Recorded(Path("x"), 0, 0, "failed", "nothing was written")
-    assert await recover(left, world.clock, world.kit.ids, lambda path: nothing) == 1
+    closed = await recover(left, world.clock, world.kit.ids, lambda path: nothing)
+    assert [call.id for call in closed] == [session]
     first, second, last = left.rows[session][-3:]
     assert [row.failure_cause for row in (first, second, last)] == ["interrupted"] * 3
     # The first leg was answered, the second never was.
@@ -389,7 +390,7 @@ async def test_one_call_that_cannot_be_closed_stops_no_other(
             raise RuntimeError("a fault of ours")
         return Recorded(path, 0, 0, "failed", "nothing was written")
 
-    assert await recover(left, world.clock, world.kit.ids, salvage) == 2
+    assert len(await recover(left, world.clock, world.kit.ids, salvage)) == 2
     assert [call.live for call in left.calls.values()] == [True, False]
 
 
