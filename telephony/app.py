@@ -16,10 +16,11 @@ import structlog
 from aiohttp import web
 
 from telephony.accounts.keys import digest_key, hint, is_live, make_pepper, make_secret
-from telephony.accounts.model import DEFAULT_ORGANIZATION, Key
+from telephony.accounts.model import DEFAULT_ORGANIZATION, Key, TrunkKind
 from telephony.accounts.pool import Pool
 from telephony.api.deps import Deps
 from telephony.api.feeds import Feeds
+from telephony.api.routes import Route
 from telephony.api.server import Runner, build
 from telephony.base.errors import (
     ConfigError,
@@ -32,6 +33,10 @@ from telephony.base.ids import Ids, room_name
 from telephony.base.trace import Trace
 from telephony.callbacks.scheduler import Scheduler
 from telephony.calls.call import Call
+from telephony.calls.ports import Carrier
+from telephony.carriers.hook import Hook
+from telephony.carriers.livekit import LiveKitCarrier, LiveKitConfig
+from telephony.carriers.several import Carriers, TrunksOf
 from telephony.carriers.trunk.carrier import TrunkCarrier
 from telephony.carriers.trunk.config import TrunkConfig
 from telephony.ivr.load import load_all
@@ -158,7 +163,7 @@ class App:
         self._stack.push_async_callback(self.engine.stop)
         self.carrier = TrunkCarrier(
             trunk_config(settings, secret),
-            self.store.directory,
+            TrunksOf(self.store.directory, TrunkKind.SIP),
             self.engine,
             self.clock,
             self.rng,
@@ -172,6 +177,11 @@ class App:
             self.attendance = Attendance(self.agent_rooms.server, self.clock)
             self.attendance.start()
             self._stack.push_async_callback(self.attendance.stop)
+        self.livekit = self._livekit_carrier()
+        carriers: dict[TrunkKind, Carrier] = {TrunkKind.SIP: self.carrier}
+        if self.livekit is not None:
+            carriers[TrunkKind.LIVEKIT] = self.livekit
+        self.carriers = Carriers(self.store.directory, self.clock, carriers)
         self.kit = Kit(
             config=SwitchboardConfig(
                 recordings=settings.recordings,
@@ -179,7 +189,7 @@ class App:
                 max_calls=settings.max_calls,
                 calls_per_second=settings.calls_per_second,
             ),
-            carrier=self.carrier,
+            carrier=self.carriers,
             rooms=local_rooms,
             agents=self.agent_rooms,
             attendance=self.attendance,
@@ -221,8 +231,8 @@ class App:
         )
         # The doors last: first SIP, then promised calls, then the API, whose readiness says all.
         with _named("sip_port", f"{settings.sip_host}:{settings.sip_port}"):
-            await self.carrier.start(self.switchboard.take)
-        self._stack.push_async_callback(self.carrier.stop)
+            await self.carriers.start(self.switchboard.take)
+        self._stack.push_async_callback(self.carriers.stop)
         self.scheduler.start()
         self._stack.push_async_callback(self.scheduler.stop)
         await self._open_api(secret, dialplans)
@@ -245,6 +255,21 @@ class App:
             trace=self.trace,
             log_level=settings.log_level,
             log_form=settings.log_format,
+        )
+
+    def _livekit_carrier(self) -> LiveKitCarrier | None:
+        """LiveKit's SIP service, where a LiveKit server is configured."""
+        rooms, server = self.agent_rooms, _livekit(self.settings)
+        if rooms is None or server is None:
+            return None
+        url, key, secret = server
+        prefix = self.settings.livekit_sip_prefix
+        return LiveKitCarrier(
+            LiveKitConfig(url=url, key=key, secret=secret, prefix=prefix),
+            TrunksOf(self.store.directory, TrunkKind.LIVEKIT),
+            self.engine,
+            rooms,
+            self.clock,
         )
 
     async def _open_api(self, secret: str, dialplans: dict[str, Dialplan]) -> None:
@@ -293,7 +318,8 @@ class App:
             unfit=self.switchboard.unfit,
             voices=self._voices,
         )
-        self._runner = Runner(build(deps), shutdown_timeout=5.0)
+        hooks = [] if self.livekit is None else self.livekit.routes()
+        self._runner = Runner(build(deps, map(_mounted, hooks)), shutdown_timeout=5.0)
         await self._runner.setup()
         self._stack.push_async_callback(self._runner.cleanup)
         site = web.TCPSite(self._runner, settings.api_host, settings.api_port)
@@ -445,10 +471,11 @@ def media_config(settings: Settings) -> MediaConfig:
         io=settings.media_io,
         first_packet_seconds=settings.media_timeout.first,
         silence_seconds=settings.media_timeout.later,
-        max_lanes=2 * settings.max_calls,
+        # A leg at LiveKit has two lanes.
+        max_lanes=(4 if settings.livekit_url else 2) * settings.max_calls,
         hold_music=settings.hold_music,
-        # A call that meets an agent has a room of its own.
-        max_rooms=1000 + (settings.max_calls if settings.livekit_url else 0),
+        # A call that meets an agent has a room of its own, and so has a leg at LiveKit.
+        max_rooms=1000 + (3 * settings.max_calls if settings.livekit_url else 0),
     )
 
 
@@ -519,10 +546,10 @@ def _agent_rooms(
     settings: Settings, rooms: LocalRooms, engine: MediaEngine, clock: SystemClock
 ) -> LiveKitRooms | None:
     """Where calls meet agents, where a LiveKit server is configured."""
-    url, key = settings.livekit_url, settings.livekit_api_key
-    secret = settings.livekit_api_secret
-    if not (url and key and secret):
+    found = _livekit(settings)
+    if found is None:
         return None
+    url, key, secret = found
     # The SDK costs 80 MB and a dozen threads: who has no LiveKit server does not pay for it.
     from telephony.rooms.here import Here
 
@@ -532,6 +559,17 @@ def _agent_rooms(
 
 def _tokens(settings: Settings) -> LiveKitTokens | None:
     """What browsers join with, where a LiveKit server is configured."""
+    found = _livekit(settings)
+    return None if found is None else LiveKitTokens(*found)
+
+
+def _livekit(settings: Settings) -> tuple[str, str, str] | None:
+    """URL, key and secret of the LiveKit server; there are all three of them or none."""
     url, key = settings.livekit_url, settings.livekit_api_key
     secret = settings.livekit_api_secret
-    return LiveKitTokens(url, key, secret) if url and key and secret else None
+    return (url, key, secret) if url and key and secret else None
+
+
+def _mounted(hook: Hook) -> Route:
+    """A carrier's handler as a row of the API's table: it proves itself who asks."""
+    return Route(hook.method, hook.path, lambda ask: hook.handle(ask.request), public=True)

@@ -6,16 +6,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from telephony.accounts.agents import Agent
-from telephony.accounts.model import DEFAULT_TRUNK, NumberDirection, PhoneNumber, Trunk
+from telephony.accounts.model import DEFAULT_TRUNK, NumberDirection, PhoneNumber, Trunk, TrunkKind
 from telephony.base.errors import BadInput
 
 
 def find_trunk(trunks: Sequence[Trunk], wanted: str) -> Trunk | None:
-    """The trunk of that id or name; ``default`` is the first there is."""
+    """The trunk of that id or name, ours or LiveKit's; ``default`` is the first there is."""
     for trunk in trunks:
         if wanted and wanted in (trunk.id, trunk.name, trunk.livekit_trunk):
             return trunk
     return trunks[0] if wanted == DEFAULT_TRUNK and trunks else None
+
+
+def provider_of(trunks: Sequence[Trunk], wanted: str | None) -> str:
+    """What a call over the trunk of that id runs over; without a trunk, our own SIP."""
+    trunk = None if wanted is None else find_trunk(trunks, wanted)
+    return TrunkKind.SIP.value if trunk is None else trunk.provider
 
 
 def choose_trunk(

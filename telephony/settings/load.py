@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
-from telephony.accounts.model import DEFAULT_TRUNK
+from telephony.accounts.model import DEFAULT_TRUNK, TrunkKind
 from telephony.base.errors import ConfigError
 from telephony.base.number import is_e164
 from telephony.settings.model import PREFIX, Settings
@@ -202,6 +202,13 @@ def _consistent(settings: Settings, sources: Mapping[str, str]) -> None:
     if any(livekit.values()) and not all(livekit.values()):
         missing = ", ".join(PREFIX + name.upper() for name, there in livekit.items() if not there)
         raise ConfigError(f"LiveKit needs all three of its settings; missing: {missing}")
+    for table in settings.trunks:
+        if table.kind is TrunkKind.LIVEKIT and settings.livekit_url is None:
+            raise ConfigError(
+                f"trunks ({sources.get('trunks', 'default')}): {table.name} is LiveKit's, and"
+                f" {PREFIX}LIVEKIT_URL is not set",
+                field="trunks",
+            )
 
 
 def _numbers(

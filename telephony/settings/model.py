@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     livekit_api_key: Name | None = None
     livekit_api_secret: Annotated[str | None, Field(repr=False)] = None
     livekit_agent: Name = "telephony"
+    livekit_sip_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "sip-"
     media_workers: Workers = 0
     requests_per_second: Annotated[float, Field(gt=0, le=100_000)] = 100.0
     prepaid: bool = False

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from telephony.accounts.routing import choose_trunk
+from telephony.accounts.routing import choose_trunk, provider_of
 from telephony.base.errors import BadInput, Conflict, Refused, StoreUnavailable, TelephonyError
 from telephony.base.ids import phone_identity
 from telephony.base.number import is_e164
@@ -261,6 +261,9 @@ class Executor:
                 leg=request.leg,
                 to=request.to,
                 from_number=request.from_number,
+                provider=provider_of(
+                    kit.directory.trunks(session.call.organization), request.trunk
+                ),
                 trunk=request.trunk,
                 phone=request.to if request.phone else None,
             )

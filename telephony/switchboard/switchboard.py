@@ -13,7 +13,7 @@ import structlog
 
 from telephony.accounts.agents import Agent
 from telephony.accounts.model import PhoneNumber
-from telephony.accounts.routing import choose_trunk
+from telephony.accounts.routing import choose_trunk, provider_of
 from telephony.base.errors import Busy, StoreUnavailable
 from telephony.base.ids import phone_identity, room_name
 from telephony.base.number import mask
@@ -237,6 +237,7 @@ class Switchboard:
             status=Status.DIALING,
             from_number=order.from_number or "",
             to_number=order.to,
+            provider=provider_of(self._kit.directory.trunks(order.organization), trunk),
             agent=order.agent,
             trunk=trunk,
             room=room_name(order.session_id),
@@ -255,6 +256,7 @@ class Switchboard:
             from_number=call.from_number,
             trunk=call.trunk,
             ring_seconds=order.ring_seconds,
+            max_seconds=order.max_duration_seconds,
             headers=dict(order.headers),
         )
         context = self._context(call, identity, talker.variables)

@@ -206,6 +206,19 @@ def test_what_others_set_for_themselves_is_no_setting_of_ours() -> None:
         ("zzz = 1", ["zzz", "telephony.toml"]),
         ('[[trunks]]\nname="a"\ngateways=["h"]\ngatways=[]', ["trunks[0].gatways", "gateways"]),
         ('[[trunks]]\nname="a"', ["trunks[0]", "gateways", "at least one"]),
+        ('[[trunks]]\nname="a"\nkind="livekit"', ["trunks[0]", "livekit_trunk", "gateway"]),
+        (
+            '[[trunks]]\nname="a"\nkind="livekit"\nlivekit_trunk="ST_1"',
+            ["trunks", "a is LiveKit's", "LIVEKIT_URL is not set"],
+        ),
+        (
+            '[[trunks]]\nname="a"\nkind="livekit"\nlivekit_trunk="x y"',
+            ["trunks[0].livekit_trunk", "ST_abc123"],
+        ),
+        (
+            '[[trunks]]\nname="a"\nkind="livekit"\ngateways=["h"]\nregister=true',
+            ["trunks[0]", "register"],
+        ),
         ('[[trunks]]\nname="a"\ngateways=["a b"]', ["trunks[0].gateways[0]", "'a b'"]),
         ('[[trunks]]\nname="default"\ngateways=["h"]', ["trunks[0].name", "default"]),
         ('[[trunks]]\nname="a"\ngateways=["h"]\n' * 2, ["trunks", "a is there twice"]),
