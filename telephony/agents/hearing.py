@@ -55,12 +55,16 @@ class Patience:
     """Below it nothing is speech: an echo of the agent's own voice on a line is 20 dB under it."""
 
 
+LOWEST, LOUDEST = -75.0, -45.0
+"""Between them is what a line's noise is taken for at first, dBFS."""
+
+
 class Endpointer:
     """One participant's sound, frame by frame. Pure: it counts frames and reads no clock."""
 
     def __init__(self, patience: Patience | None = None) -> None:
         self._patience = patience or Patience()
-        self._floor = -60.0
+        self._floor: float | None = None
         self._lead: deque[Samples] = deque(maxlen=max(1, self._patience.lead_ms // 20))
         self._spoken: list[Samples] = []
         self._loud = 0
@@ -115,8 +119,11 @@ class Endpointer:
     def _is_loud(self, frame: Samples) -> bool:
         wide = frame.astype(np.float32)
         level = 10 * math.log10(float(np.mean(wide * wide)) / 32768.0**2 + 1e-10)
+        if self._floor is None:
+            # A line may be noisy from the start, or somebody may be speaking already.
+            self._floor = min(max(level, LOWEST), LOUDEST)
         # Down at once, up by 2 dB a second: the noise between words, not the words.
-        self._floor = max(-75.0, level) if level < self._floor else self._floor + 0.04
+        self._floor = max(LOWEST, level) if level < self._floor else self._floor + 0.04
         limit = max(self._patience.least, min(self._floor + self._patience.above_noise, -25.0))
         return level > limit
 

@@ -70,6 +70,7 @@ class ServiceClient:
         timeout: float = 10.0,
     ) -> None:
         self._url = url.rstrip("/")
+        self._id = session
         self._session = quote(session, safe="")
         self._attempts = attempts
         self._pause = pause
@@ -136,7 +137,7 @@ class ServiceClient:
         body: dict[str, Any] = {
             "to": to,
             "delaySeconds": after,
-            "sourceSessionId": self._session,
+            "sourceSessionId": self._id,
             "reason": reason[:500] or None,
             "summary": summary[:4000] or None,
             "agentId": agent or None,
