@@ -24,6 +24,8 @@ from telephony.api.wire.knowledge import (
     DocumentCreate,
     DocumentMade,
     DocumentRow,
+    Passages,
+    SearchQuery,
     Upload,
     Uploaded,
 )
@@ -110,6 +112,15 @@ async def remove_document(ask: Ask) -> web.StreamResponse:
     return render(Deleted())
 
 
+async def search(ask: Ask) -> web.StreamResponse:
+    """GET /v1/agents/{id}/knowledge, our own: what the builtin search_knowledge_base finds."""
+    agent = ask.params["id"]
+    known_agent(ask.deps, ask.organization, agent)
+    query = parse_query(SearchQuery, ask.request)
+    found = await ask.deps.library.search(ask.organization, agent, query.query, query.limit)
+    return render(Passages.of(found))
+
+
 async def put(ask: Ask) -> web.StreamResponse:
     """PUT /uploads/{token}: a document's bytes."""
     deps, request = ask.deps, ask.request
@@ -166,5 +177,6 @@ def routes() -> list[Route]:
         Route("GET", _DOCUMENT, get_document, reply=DocumentRow),
         Route("POST", f"{_DOCUMENT}/finalize", finalize, reply=DocumentRow, problems=(409,)),
         Route("DELETE", _DOCUMENT, remove_document, reply=Deleted),
+        Route("GET", "/v1/agents/{id}/knowledge", search, query=SearchQuery, reply=Passages),
         Route("PUT", "/uploads/{token}", put, public=True),
     ]

@@ -17,11 +17,13 @@ import typer
 
 from telephony.base.errors import TelephonyError
 from telephony.cli import (
+    agents,
     callbacks,
     calls,
     credits,
     dialplan,
     keys,
+    knowledge,
     migrate,
     numbers,
     openapi,
@@ -47,6 +49,8 @@ app.command("usage")(credits.usage)
 app.add_typer(calls.app, name="calls")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(numbers.app, name="numbers")
+app.add_typer(agents.app, name="agents")
+app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(trunks.app, name="trunks")
 app.add_typer(phones.app, name="phones")
 app.add_typer(webhooks.app, name="webhooks")

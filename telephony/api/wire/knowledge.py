@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from telephony.accounts.knowledge import (
     MAX_UPLOAD,
     Document,
     KnowledgeBase,
+    Passage,
     form_of,
 )
 from telephony.api.wire.base import Body, Camel, Int, Query, stamp
@@ -43,6 +45,13 @@ class BaseCreate(Body):
 
 class BaseQuery(Query):
     agent_id: Annotated[str | None, Field(alias="agentId", max_length=200)] = None
+
+
+class SearchQuery(Query):
+    """``query``: a question, or words of it."""
+
+    query: Annotated[str, Field(min_length=1, max_length=1000)]
+    limit: Annotated[int, Field(ge=1, le=20)] = 5
 
 
 class DocumentCreate(Body):
@@ -127,6 +136,27 @@ class DocumentRow(Camel):
             updated_at=iso(document.updated_at),
             ingested_at=stamp(document.ingested_at),
         )
+
+
+class PassageRow(Camel):
+    """A piece of a document, and the headings it stands under."""
+
+    document_id: str
+    filename: str
+    heading: str
+    text: str
+
+
+class Passages(Camel):
+    passages: list[PassageRow]
+
+    @classmethod
+    def of(cls, found: Sequence[Passage]) -> Passages:
+        rows = [
+            PassageRow(document_id=p.document, filename=p.filename, heading=p.heading, text=p.text)
+            for p in found
+        ]
+        return cls(passages=rows)
 
 
 class Upload(Camel):

@@ -36,8 +36,8 @@ def test_the_whole_index_of_the_contract_is_in_the_table() -> None:
     # and six that only official tools call.
     ours = ("/v1/trunks", "/v1/phones")
     rows = [r for r in server.routes() if r.path.startswith("/v1/") and not r.path.startswith(ours)]
-    # POST /v1/callbacks is our own addition.
-    assert len(rows) == 94 - 4 + 7 + 1
+    # POST /v1/callbacks and GET /v1/agents/{id}/knowledge are our own additions.
+    assert len(rows) == 94 - 4 + 7 + 2
 
 
 @pytest.mark.parametrize(

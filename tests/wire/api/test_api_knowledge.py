@@ -108,6 +108,15 @@ async def test_a_document_from_its_row_to_what_an_agent_finds(api: Any, base: st
     }  # fmt: skip
     (found,) = await api.library.search(DEFAULT_ORGANIZATION, "agent_1", "When are you open?")
     assert (found.heading, found.text) == ("Hours", "We are open from nine to five.")
+    asked = "/v1/agents/agent_1/knowledge?query=When+are+you+open%3F"
+    assert (await api.get(asked)).body == {
+        "passages": [
+            {"documentId": document["id"], "filename": "faq ü.md", "heading": "Hours",
+             "text": "We are open from nine to five."}
+        ]
+    }  # fmt: skip
+    assert (await api.get(asked, key=FOREIGN_KEY)).status == 404
+    assert (await api.get("/v1/agents/agent_1/knowledge?query=shut")).body == {"passages": []}
     assert (await api.ask("DELETE", path_of(made))).body == {"deleted": True}
     assert (await api.ask("DELETE", path_of(made))).status == 404
     assert await api.library.search(DEFAULT_ORGANIZATION, "agent_1", "open") == []
@@ -130,6 +139,18 @@ async def test_bases_by_agent_until_they_are_deleted(api: Any, base: str) -> Non
     assert (await api.get(path_of(made))).status == 404
     assert (await upload(api, made, TEXT)).status == 404
     assert files(api) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("", "query"), ("query=", "query"), ("query=" + "x" * 1001, "query"),
+        ("query=x&limit=0", "limit"), ("query=x&limit=21", "limit"),
+    ],
+)  # fmt: skip
+async def test_a_question_has_bounds(api: Any, base: str, query: str, field: str) -> None:
+    reply = await api.get(f"/v1/agents/agent_1/knowledge?{query}")
+    assert (reply.status, reply.body["issues"][0]["path"]) == (400, field)
 
 
 @pytest.mark.parametrize(
