@@ -239,6 +239,12 @@ class _Connection(RequestHandler):
 
     __slots__ = ()
 
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """What aiohttp would say in its own words: a body that cannot be read was answered."""
+        error = options.get("exc_info")
+        if not isinstance(error, web.RequestPayloadError):
+            log.error("a connection failed", exc_info=error)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         manager = self._manager
         if manager is not None and len(manager.connections) >= MAX_CONNECTIONS:

@@ -50,8 +50,8 @@ def iso(moment: datetime) -> str:
     """``YYYY-MM-DDTHH:MM:SS.mmmZ`` of an aware time, the form of every reply and record."""
     if moment.tzinfo is None:
         raise ValueError("a naive datetime has no place on the wire")
-    utc = moment.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="milliseconds") + "Z"
 
 
 def parse_iso(text: str) -> datetime:

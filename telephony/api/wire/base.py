@@ -88,6 +88,10 @@ Page200 = Annotated[int, Field(ge=1), _at_most(200)]
 Page100 = Annotated[int, Field(ge=1), _at_most(100)]
 
 
+_EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+"""PostgreSQL's driver gives back times of the first day of all in a year 0, which there is not."""
+
+
 def parse_time(value: Any) -> Any:
     """An ISO-8601 time as aware UTC; one without a zone is taken as UTC."""
     # A long text is no time, and the search for a blank would take its square.
@@ -96,9 +100,12 @@ def parse_time(value: Any) -> Any:
     try:
         # A plus sign that was not encoded arrives as a space.
         moment = datetime.fromisoformat(re.sub(r"(T.*) (\d\d:?\d\d)$", r"\1+\2", value.strip()))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("must be an ISO-8601 time, such as 2026-01-05T09:00:00.000Z") from None
+    if moment < _EARLIEST:
+        raise ValueError("must be a time since 1900")
+    return moment
 
 
 Time = Annotated[datetime, BeforeValidator(parse_time)]

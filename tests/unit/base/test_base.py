@@ -19,6 +19,7 @@ from telephony.base.trace import MAX_REASONS, Action, Trace
 
 def test_iso_has_three_digits_and_a_z() -> None:
     moment = datetime(2026, 3, 1, 12, 0, 0, 987654, tzinfo=timezone(timedelta(hours=2)))
+    assert iso(datetime(900, 3, 1, tzinfo=UTC)) == "0900-03-01T00:00:00.000Z"
     assert iso(moment) == "2026-03-01T10:00:00.987Z"
     assert parse_iso("2026-03-01T10:00:00.987Z") == moment.replace(microsecond=987000)
     with pytest.raises(ValueError, match="naive"):
