@@ -309,7 +309,7 @@ class RoomDirectory(Protocol):
 
 
 class RoomLink(Protocol):
-    """A leg's place in a room with agents. After ``close`` or ``RoomLeft`` nothing does anything."""
+    """A leg's place in a room with agents. After ``RoomLeft`` nothing does anything."""
 
     def send(self, data: bytes, topic: str = "") -> None:
         """A reliable data packet to everybody; kept until the room is entered, at most
@@ -330,8 +330,7 @@ class RoomLink(Protocol):
         ...
 
     def close(self) -> None:
-        """Leave, and close the room, which is the call's own, for whoever is still in it;
-        ``RoomLeft`` follows at once. Idempotent."""
+        """Leave; ``RoomLeft`` follows at once. The room stays for whoever is in it. Idempotent."""
         ...
 
 

@@ -115,10 +115,8 @@ class Link:
             self.dispatch(self.meeting.dispatch)
 
     def close(self) -> None:
-        if self._over:
-            return
-        self._finish("")
-        self._house.spawn(self._delete(), f"delete {self.meeting.room}")
+        if not self._over:
+            self._finish("")
 
     # -- orders ---------------------------------------------------------------------------------
 
@@ -322,9 +320,7 @@ class Link:
 
     def _digit(self, digit: str) -> None:
         if digit in DIGITS:
-            # As LiveKit's own SIP service does it: keys pressed in the room go down the line.
-            self.media.send_digits(digit)
-            self._emit(e.DigitsSent(at=self._now(), leg=self.leg, digits=digit))
+            self._emit(e.DigitPressed(at=self._now(), leg=self.leg, digit=digit, method="room"))
 
     def _agents(self, heard: bool) -> None:
         if heard == self._agents_heard:
@@ -369,12 +365,6 @@ class Link:
                 cause=cause,
             )
         )
-
-    async def _delete(self) -> None:
-        try:
-            await self._house.server.delete(self.meeting.room)
-        except TelephonyError as error:
-            log.warning("rooms.not_deleted", room=self.meeting.room, error=error.message)
 
     async def _remove(self, identity: str) -> None:
         try:
