@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -83,7 +83,9 @@ class Caller:
 class LiveKitStandIn:
     """``async with LiveKitStandIn() as server``: listens on ``url``."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str = KEY, secret: str = SECRET) -> None:
+        self.key = key
+        self.secret = secret
         self.dialling: Dialling = answer_at_once
         self.transferring: Callable[[sip.TransferSIPParticipantRequest], Awaitable[Any]] | None
         self.transferring = None
@@ -202,7 +204,7 @@ class LiveKitStandIn:
 
     def _allow(self, request: web.Request, method: str, message: Any) -> None:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        claims = TokenVerifier(KEY, SECRET).verify(token)
+        claims = TokenVerifier(self.key, self.secret).verify(token)
         if not _allows(claims, method, message):
             self.faults.append(f"{method}: the token does not allow it")
             raise Refuse("permission_denied", 403)
@@ -266,6 +268,42 @@ class LiveKitStandIn:
             raise Refuse("not_found", 404)
         caller.info.attributes.update(asked.attributes)
         return caller.info
+
+
+Ring = Callable[[sip.CreateSIPParticipantRequest], Awaitable[sip.SIPParticipantInfo]]
+
+
+class SipBesideLiveKit(LiveKitStandIn):
+    """The SIP half alone, in front of a real server: requests about rooms go on to that.
+
+    ``ring`` is asked about each ``CreateSIPParticipant``: it lets somebody of kind SIP join.
+    """
+
+    def __init__(self, url: str, key: str, secret: str, ring: Ring) -> None:
+        super().__init__(key, secret)
+        self._upstream = url.replace("ws", "http", 1)
+        self._ring = ring
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        if request.match_info["service"] == "SIP":
+            return await super()._answer(request)
+        body = await request.read()
+        self._allow(
+            request,
+            request.match_info["method"],
+            self._parse(self._methods()[request.match_info["method"]][0], body, "RoomService"),
+        )
+        headers = {name: request.headers[name] for name in ("Authorization", "Content-Type")}
+        async with (
+            ClientSession() as session,
+            session.post(f"{self._upstream}{request.path}", data=body, headers=headers) as reply,
+        ):
+            return web.Response(
+                body=await reply.read(), status=reply.status, content_type=reply.content_type
+            )
+
+    async def _create(self, asked: sip.CreateSIPParticipantRequest) -> Message:
+        return await self._ring(asked)
 
 
 def signed(event: WebhookEvent, *, key: str = KEY, secret: str = SECRET) -> tuple[bytes, str]:
