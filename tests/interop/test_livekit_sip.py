@@ -21,7 +21,7 @@ from telephony.accounts.model import TrunkKind
 from telephony.audio import wav
 from telephony.base.clock import Clock
 from telephony.calls.events import DigitPressed
-from telephony.calls.outcome import EndedBy, Outcome
+from telephony.calls.outcome import Cause, EndedBy, Outcome
 from telephony.calls.ports import DialRequest, Offer, OfferedLeg, Recorded, Sound
 from telephony.carriers.livekit import LiveKitCarrier, LiveKitConfig
 from telephony.media.config import MediaConfig
@@ -264,3 +264,16 @@ async def test_without_webhooks_callers_are_found_and_leaving_is_seen(deaf_house
     await call.until("LegEnded", 10)
     assert call.end.outcome == Outcome.canceled(EndedBy.CALLER, 487)
     assert deaf_house.station.told == []
+
+
+async def test_a_server_that_dies_under_a_call_ends_it_once(
+    deaf_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("telephony.rooms.link.HEAL_SECONDS", 2.0)
+    call = deaf_house.station.dial("phone-x")
+    await call.until("LegAnswered", 15)
+    deaf_house.server.kill()
+    await call.until("LegEnded", 20)
+    assert call.end.outcome == Outcome.dropped(Cause.NETWORK)
+    assert call.kinds().count("RoomInterrupted") == 1
+    assert call.kinds()[-1] == "LegEnded"
