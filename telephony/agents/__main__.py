@@ -75,13 +75,16 @@ def _run(config: WorkerConfig, *, development: bool) -> int:
 
 
 def _health(config: WorkerConfig) -> int:
-    url = f"http://{config.health_host}:{config.health_port}/worker"
+    url = f"http://{config.health_host}:{config.health_port}"
     try:
-        with urllib.request.urlopen(url, timeout=3) as reply:
-            print(reply.read(4096).decode("utf-8", "replace"))
+        # The first answers 503 once LiveKit was given up; the second says what the worker does.
+        for path in ("/", "/worker"):
+            with urllib.request.urlopen(url + path, timeout=3) as reply:
+                told = reply.read(4096).decode("utf-8", "replace")
     except (OSError, ValueError) as error:
-        print(f"no worker answers at {url}: {error}", file=sys.stderr)
+        print(f"no healthy worker at {url}: {error}", file=sys.stderr)
         return 1
+    print(told)
     return 0
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 CHAT_TOPIC = "lk.chat"
 """Where newer browser clients write, as a text stream and not as a packet."""
+CONTROL_TOPIC = "telephony.control"
+"""Where the service tells agents what is not for browsers."""
 MAX_PACKET = 64 * 1024
 MAX_TEXT = 16_000
 """Characters of a text that is taken in, that of the service's own messages."""
@@ -73,7 +75,7 @@ def parse(data: bytes) -> Packet | None:
             return ContextualUpdate(text) if text else None
         case "overrides":
             return _overrides(packet.get("overrides"))
-        case "agent_mute":
+        case "agent_muted":
             muted = packet.get("muted")
             return Mute(muted) if isinstance(muted, bool) else None
     return None

@@ -52,7 +52,7 @@ class RoomStage:
         self._generation = 0
         self._conversation: Conversation | None = None
         self._ears: dict[str, asyncio.Task[None]] = {}
-        self._others: set[str] = set()
+        self._mutes: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._publication: rtc.LocalTrackPublication | None = None
 
@@ -167,6 +167,13 @@ class RoomStage:
     def _is_other(self, participant: rtc.RemoteParticipant) -> bool:
         return bool(self._identity) and participant.identity != self._identity
 
+    def _is_service(self, sender: rtc.RemoteParticipant | None) -> bool:
+        # Whoever is in the room may speak to the agent; to silence it is the service's: by the
+        # server, or as the caller whom it bridges.
+        return sender is None or (
+            sender.identity == self._identity and sender.identity.startswith("phone-")
+        )
+
     def _on_track(
         self,
         track: rtc.Track,
@@ -208,10 +215,14 @@ class RoomStage:
             p.kind == rtc.TrackKind.KIND_AUDIO and p.subscribed and not p.muted
             for p in participant.track_publications.values()
         )
-        before = bool(self._others)
-        (self._others.add if speaks else self._others.discard)(participant.identity)
-        if bool(self._others) != before:
-            self._put(packets.Mute(bool(self._others)))
+        self._mute(participant.identity, speaks)
+
+    def _mute(self, why: str, on: bool) -> None:
+        """Muted as long as there is any reason."""
+        before = bool(self._mutes)
+        (self._mutes.add if on else self._mutes.discard)(why)
+        if bool(self._mutes) != before:
+            self._put(packets.Mute(bool(self._mutes)))
 
     def _on_data(self, packet: rtc.DataPacket) -> None:
         if packet.participant is not None and packet.participant.kind == AGENT:
@@ -219,10 +230,10 @@ class RoomStage:
         told = packets.parse(bytes(packet.data))
         if told is None:
             return
-        # Whoever is in the room may speak to the agent; to silence it is the service's.
-        if isinstance(told, packets.Mute) and packet.participant is not None:
-            return
-        self._put(told)
+        if not isinstance(told, packets.Mute):
+            self._put(told)
+        elif packet.topic == packets.CONTROL_TOPIC and self._is_service(packet.participant):
+            self._mute("the service", told.muted)
 
     def _on_key(self, pressed: rtc.SipDTMF) -> None:
         self._put(KeyPressed(pressed.digit))

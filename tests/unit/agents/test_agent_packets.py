@@ -34,8 +34,8 @@ def test_what_a_browser_sends() -> None:
 
 
 def test_what_the_service_sends() -> None:
-    assert packets.parse(packed(type="agent_mute", muted=True)) == Mute(True)
-    assert packets.parse(packed(type="agent_mute", muted=1)) is None
+    assert packets.parse(packed(type="agent_muted", muted=True)) == Mute(True)
+    assert packets.parse(packed(type="agent_muted", muted=1)) is None
 
 
 @pytest.mark.parametrize("speed", [0.4, 2.1, True, "1", None, float("nan"), float("inf")])
