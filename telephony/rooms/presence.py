@@ -23,7 +23,7 @@ from telephony.rooms.watch import Watch, counted
 
 log = structlog.get_logger("telephony.rooms")
 
-SETTLE = 0.2
+SETTLE = 0.3
 """Seconds between the word that somebody subscribed and the first sample: his side of it."""
 CONNECT_SECONDS = 8.0
 MAX_PACKETS = 64

@@ -60,7 +60,15 @@ class RoomServer:
         packet = api.SendDataRequest(
             room=room, data=data, kind="RELIABLE", topic=topic or None, nonce=uuid.uuid4().bytes
         )
-        await self._ask(lambda lk: lk.room.send_data(packet))
+        try:
+            await self._ask(lambda lk: lk.room.send_data(packet))
+        except Unavailable:
+            # The server says "no response" where there is no such room.
+            names = api.ListRoomsRequest(names=[room])
+            found = await self._ask(lambda lk: lk.room.list_rooms(names))
+            if not found.rooms:
+                raise NotFound(f"there is no room {room}") from None
+            raise
 
     async def delete(self, room: str) -> None:
         """Close it; none is no error. Raises Unavailable, Refused."""
