@@ -117,3 +117,23 @@ def setup_status(
         connection_ready=trunk is not None,
         issues=tuple(issues),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """What an agent is fit for; ``issues`` are sentences."""
+
+    status: str
+    ready: bool
+    issues: tuple[str, ...]
+
+
+def agent_status(agent: Agent, dialplans: Collection[str], unfit: str | None) -> AgentStatus:
+    """The truth about an agent: it talks, or its dialplan runs, or callers hear that nobody is
+    available. ``unfit`` says why it cannot talk."""
+    plan = agent.dialplan
+    issues = [f"dialplan {plan} does not exist"] if plan and plan not in dialplans else []
+    ready = unfit is None or plan in dialplans
+    if not ready:
+        issues.append(f"this agent cannot talk, and has no dialplan that could: {unfit}")
+    return AgentStatus("action_required" if issues else "ready", ready, tuple(issues))

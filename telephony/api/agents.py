@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from telephony.accounts.agents import Agent, Tool
+from telephony.accounts.routing import agent_status
 from telephony.api.body import read_object
 from telephony.api.checks import known_dialplan
 from telephony.api.routes import Ask, Route
@@ -12,6 +13,11 @@ from telephony.api.wire.agents import AgentCalls, AgentCallsQuery, AgentCreate, 
 from telephony.api.wire.base import Deleted, parse, parse_query, render, render_all
 from telephony.api.wire.tools import ToolCreate, ToolPatch, ToolRow, ToolsQuery
 from telephony.base.errors import NotFound
+
+
+def _row(ask: Ask, agent: Agent) -> AgentRow:
+    deps = ask.deps
+    return AgentRow.of(agent, agent_status(agent, deps.dialplans, deps.unfit(agent, None)))
 
 
 async def _find(ask: Ask) -> Agent:
@@ -23,7 +29,7 @@ async def _find(ask: Ask) -> Agent:
 
 async def every(ask: Ask) -> web.StreamResponse:
     """GET /v1/agents."""
-    return render_all([AgentRow.of(a) for a in await ask.deps.agents.find(ask.organization)])
+    return render_all([_row(ask, a) for a in await ask.deps.agents.find(ask.organization)])
 
 
 async def create(ask: Ask) -> web.StreamResponse:
@@ -33,12 +39,12 @@ async def create(ask: Ask) -> web.StreamResponse:
     known_dialplan(deps, body.dialplan)
     agent = body.row(deps.ids.make("agent"), ask.organization, deps.clock.now())
     await deps.library.add_agent(agent)
-    return render(AgentRow.of(agent), 201)
+    return render(_row(ask, agent), 201)
 
 
 async def get(ask: Ask) -> web.StreamResponse:
     """GET /v1/agents/{id}."""
-    return render(AgentRow.of(await _find(ask)))
+    return render(_row(ask, await _find(ask)))
 
 
 async def patch(ask: Ask) -> web.StreamResponse:
@@ -48,7 +54,7 @@ async def patch(ask: Ask) -> web.StreamResponse:
     known_dialplan(ask.deps, body.dialplan)
     changed = body.changed(agent, ask.deps.clock.now())
     await ask.deps.agents.replace(changed)
-    return render(AgentRow.of(changed))
+    return render(_row(ask, changed))
 
 
 async def remove(ask: Ask) -> web.StreamResponse:

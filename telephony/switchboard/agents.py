@@ -27,6 +27,9 @@ from telephony.switchboard.briefing import brief, brought, needed, shown, system
 
 log = structlog.get_logger("telephony.switchboard.agents")
 
+MAX_FOUND = 10_000
+"""Agents and numbers of which it is remembered what they are fit for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentsConfig:
@@ -67,6 +70,7 @@ class Agents:
         self._default = default
         self._rooms = rooms
         self._config = config
+        self._found: dict[tuple[object, ...], str | None] = {}
 
     # --- whether ---------------------------------------------------------------------------
 
@@ -91,6 +95,20 @@ class Agents:
         reason = self.away()
         if reason is not None:
             return reason
+        # Lists ask this of every row, and the answer takes a template's rendering to find.
+        tools = self._directory.tools(agent.organization, agent.id)
+        changed = max((tool.updated_at for tool in tools), default=None)
+        key = (
+            *(agent.id, agent.updated_at, len(tools), changed),
+            *((number.id, number.updated_at) if number is not None else ()),
+        )
+        if key not in self._found:
+            if len(self._found) >= MAX_FOUND:
+                self._found.clear()
+            self._found[key] = self._unfit(agent, number, now)
+        return self._found[key]
+
+    def _unfit(self, agent: Agent, number: PhoneNumber | None, now: datetime) -> str | None:
         call = Call(
             id="00000000-0000-0000-0000-000000000000",
             organization=agent.organization,

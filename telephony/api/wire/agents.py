@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from telephony.accounts.agents import LIFECYCLE, Agent, Hook, PromptVariable
+from telephony.accounts.routing import AgentStatus
 from telephony.api.wire.base import Body, Camel, Int, Query, Snake, Time, seconds, stamp
 from telephony.api.wire.dial import (
     MAX_VARIABLES,
@@ -286,6 +287,14 @@ def _variable(variable: PromptVariable) -> dict[str, str]:
     return {name: value for name, value in members.items() if value is not None}
 
 
+class AgentSetup(Camel):
+    """Our own addition: whether the agent is there for calls, and why not."""
+
+    status: Literal["ready", "action_required"]
+    agent_ready: bool
+    issues: list[str]
+
+
 class AgentRow(Camel):
     """An agent: null where nothing is set; its options and hooks hold only what is."""
 
@@ -318,11 +327,12 @@ class AgentRow(Camel):
     end_call: Any = None
     language_routing: Any = None
     creation_meta: Any = None
+    setup_status: AgentSetup
     created_at: str
     updated_at: str
 
     @classmethod
-    def of(cls, agent: Agent) -> AgentRow:
+    def of(cls, agent: Agent, setup: AgentStatus) -> AgentRow:
         intent = {"language": agent.language}
         if agent.optimize_for is not None:
             intent["optimizeFor"] = agent.optimize_for
@@ -340,6 +350,11 @@ class AgentRow(Camel):
                 or None,
                 "extractionFields": list(agent.extraction_fields),
                 "promptVariables": [_variable(v) for v in agent.prompt_variables],
+                "setupStatus": {
+                    "status": setup.status,
+                    "agentReady": setup.ready,
+                    "issues": list(setup.issues),
+                },
                 "createdAt": iso(agent.created_at),
                 "updatedAt": iso(agent.updated_at),
                 **agent.options,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from telephony.accounts.agents import Agent
 from telephony.accounts.model import NumberDirection, PhoneNumber, Trunk
-from telephony.accounts.routing import choose_trunk, find_trunk, setup_status
+from telephony.accounts.routing import agent_status, choose_trunk, find_trunk, plan_of, setup_status
 from telephony.base.errors import BadInput
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -108,3 +110,99 @@ def test_the_truth_about_a_number(
 def test_no_trunk_at_all() -> None:
     found = setup_status(number("+12025550101", trunk="default"), [], frozenset(), None)
     assert (found.status, found.issues) == ("action_required", ("no trunk configured",))
+
+
+# --- numbers with agents -------------------------------------------------------------------
+
+
+def agent(dialplan: str | None = None) -> Agent:
+    return Agent(
+        id="agent_ada",
+        organization="org_default",
+        name="Ada",
+        system_prompt="You are Ada.",
+        language="en",
+        dialplan=dialplan,
+        created_at=NOW,
+        updated_at=NOW,
+    )
+
+
+CANNOT = "agent Ada cannot talk, so callers hear that nobody is available: no server"
+INBOUND = {"trunk": "a", "direction": NumberDirection.INBOUND, "agent": "agent_ada"}
+
+
+@pytest.mark.parametrize(
+    ("row", "who", "unfit", "inbound", "ready", "issues"),
+    [
+        (INBOUND, agent(), None, True, True, ()),
+        (INBOUND, agent(), "no server", False, False, (CANNOT,)),
+        (INBOUND, agent("desk"), "no server", True, True, ()),
+        (INBOUND | {"dialplan": "desk"}, agent(), "no server", True, False, ()),
+        (
+            INBOUND,
+            agent("nope"),
+            "no server",
+            False,
+            False,
+            ("dialplan nope does not exist", CANNOT),
+        ),
+        (
+            INBOUND,
+            None,
+            None,
+            False,
+            False,
+            (
+                "agent agent_ada does not exist",
+                "nothing answers this number: no dialplan and no agent",
+            ),
+        ),
+        (
+            INBOUND | {"direction": NumberDirection.OUTBOUND},
+            agent(),
+            "no server",
+            False,
+            False,
+            (),
+        ),
+    ],
+)
+def test_the_truth_about_a_number_with_an_agent(
+    row: dict[str, Any],
+    who: Agent | None,
+    unfit: str | None,
+    inbound: bool,
+    ready: bool,
+    issues: tuple[str, ...],
+) -> None:
+    ours = number("+12025550101", **row)
+    found = setup_status(ours, [A, B], frozenset({"desk"}), None, who, unfit)
+    assert (found.inbound_ready, found.agent_ready, found.issues) == (inbound, ready, issues)
+    assert found.status == ("action_required" if issues else "ready")
+
+
+@pytest.mark.parametrize(
+    ("who", "unfit", "ready", "issues"),
+    [
+        (agent(), None, True, 0),
+        (agent(), "no server", False, 1),
+        (agent("desk"), "no server", True, 0),
+        (agent("nope"), "no server", False, 2),
+        (agent("nope"), None, True, 1),
+    ],
+)
+def test_the_truth_about_an_agent(who: Agent, unfit: str | None, ready: bool, issues: int) -> None:
+    found = agent_status(who, {"desk"}, unfit)
+    assert (found.ready, len(found.issues)) == (ready, issues)
+    assert found.status == ("action_required" if issues else "ready")
+
+
+def test_what_answers_where_an_agent_does_not() -> None:
+    plans = {"desk", "night"}
+    ours = number("+12025550101", dialplan="night")
+    assert plan_of(ours, agent("desk"), plans, "desk") == "desk"
+    assert plan_of(ours, agent(), plans, "desk") == "night"
+    assert plan_of(number("+12025550101"), agent(), plans, "desk") is None
+    assert plan_of(number("+12025550101"), None, plans, "desk") == "desk"
+    assert plan_of(number("+12025550101", dialplan="nope"), None, plans, "desk") == "desk"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 import telephony
+from telephony.accounts.agents import Agent
 from telephony.accounts.model import NumberDirection, PhoneNumber
 from telephony.calls import commands as c
 from telephony.calls.outcome import Cause, Outcome
@@ -350,6 +352,40 @@ def test_who_answers(
         **who,
     )
     assert route == expected
+
+
+def test_a_number_with_an_agent_is_his_to_answer() -> None:
+    ada = Agent(
+        id="agent_ada",
+        organization="o",
+        name="Ada",
+        system_prompt="x",
+        language="en",
+        dialplan="gone",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+
+    def who(of: PhoneNumber, *people: Agent, default: str | None = None) -> Accept | Reject:
+        found = {one.id: one for one in people}
+        return route_inbound(
+            of.e164,
+            numbers=[of],
+            dialplans=PLANS,
+            default=default,
+            agents=found.get,
+            **TRUNK,  # type: ignore[arg-type]
+        )
+
+    his = number("+12025550106", agent=ada.id)
+    assert who(his, ada) == Accept(dialplan=None, phone_number="num_06", agent=ada)
+    assert who(his, ada, default="after-hours") == who(his, ada), "an agent is no default's"
+    assert who(his) == NOT_FOUND
+    assert who(his, default="after-hours") == Accept(dialplan="after-hours", phone_number="num_06")
+    own = replace(ada, dialplan="front-desk")
+    assert who(his, own) == Accept(dialplan="front-desk", phone_number="num_06", agent=own)
+    out = number("+12025550106", agent=ada.id, direction=NumberDirection.OUTBOUND)
+    assert who(out, ada) == NOT_FOUND
 
 
 @pytest.mark.parametrize(

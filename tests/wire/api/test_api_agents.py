@@ -82,6 +82,7 @@ async def test_an_agent_is_shown_as_it_was_written(api: Any) -> None:
     now = iso(api.clock.now())
     assert row == {
         **FULL, "id": row["id"], "organizationId": DEFAULT_ORGANIZATION, "webhooks": None,
+        "setupStatus": {"status": "ready", "agentReady": True, "issues": []},
         "createdAt": now, "updatedAt": now,
     }  # fmt: skip
     assert row["id"].startswith("agent_")
@@ -99,6 +100,13 @@ async def test_an_agent_of_the_least(api: Any) -> None:
     assert {name: row[name] for name in CLEARED} == dict.fromkeys(CLEARED)
     assert (row["extractionFields"], row["promptVariables"]) == ([], [])
     assert row["intent"] == {"language": "en"}
+    assert row["setupStatus"] == {
+        "status": "action_required",
+        "agentReady": False,
+        "issues": [
+            "this agent cannot talk, and has no dialplan that could: no agent can talk here"
+        ],
+    }
 
 
 async def test_what_is_absent_stays_and_null_clears(api: Any) -> None:
