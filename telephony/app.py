@@ -203,6 +203,7 @@ class App:
             rates=settings.rate_card,
             talking=AgentsConfig(worker=settings.livekit_agent, api=settings.public_url),
             afford=(Prepaid(self.store.ledger, self.clock).check if settings.prepaid else anybody),
+            elsewhere=self.store.orders,
         )
         self._stack.push_async_callback(self.kit.tasks.cancel)
         self.switchboard = Switchboard(
@@ -239,6 +240,7 @@ class App:
         self.kit.tasks.spawn(self._warm(dialplans), "warm prompts")
         self.kit.tasks.spawn(self._keep_house(), "housekeeping")
         self.kit.tasks.spawn(self._nodes().run(), "nodes")
+        self.kit.tasks.spawn(self.store.orders.listen(self.switchboard.end_here), "orders")
         self.kit.tasks.spawn(self._close_rooms(interrupted), "rooms of interrupted calls")
 
     def _media_engine(self) -> MediaEngine:

@@ -36,7 +36,9 @@ async def create(ask: Ask) -> web.StreamResponse:
     body = parse(SessionBody, data)
     if body.mode == "s2s":
         raise NotYet("mode: speech to speech is not implemented yet")
-    known_agent(ask.deps, ask.organization, body.agent_id)
+    agent = known_agent(ask.deps, ask.organization, body.agent_id)
+    if body.mode is None and agent is not None and agent.run_mode == "s2s":
+        raise NotYet("agentId: this agent speaks by itself (runMode s2s), which is not here yet")
     deps = ask.deps
     tokens = rooms_of(ask)
     order = body.order(ask.organization, f"user_{deps.ids.call()}")

@@ -619,6 +619,14 @@ class NodeStore(Protocol):
         ...
 
 
+class CallElsewhere(Protocol):
+    """Calls that live in another process over the same records."""
+
+    async def end(self, call: str) -> bool:
+        """Have it ended by the node that has it. False: there is no other node."""
+        ...
+
+
 class NextDue(Protocol):
     """When the next callback is due, so that the scheduler need not poll tightly."""
 

@@ -36,6 +36,7 @@ from telephony.store.knowledge import Knowledge
 from telephony.store.kyb import KybSubmissions
 from telephony.store.ledger import Ledger
 from telephony.store.nodes import Nodes
+from telephony.store.orders import Orders
 from telephony.store.organizations import Organizations
 from telephony.store.secrets import Cipher
 from telephony.store.webhooks import Deliveries, Webhooks
@@ -54,6 +55,7 @@ class Store:
 
     ``calls``: CallStore, CallReader, TurnStore and ReportStore. ``ledger``: LedgerStore.
     ``callbacks``: CallbackQueue, CallbackReader and NextDue. ``nodes``: NodeStore.
+    ``orders``: CallElsewhere.
     ``trunks``, ``phones``, ``numbers``: Repository. ``directory``: Directory.
     """
 
@@ -71,6 +73,7 @@ class Store:
     deliveries: Deliveries
     idempotency: Idempotency
     nodes: Nodes
+    orders: Orders
     directory: LiveDirectory
     trunks: Accounts[Trunk]
     phones: Accounts[Phone]
@@ -104,6 +107,7 @@ class Store:
             deliveries=Deliveries(database),
             idempotency=Idempotency(database, node),
             nodes=Nodes(database, node),
+            orders=Orders(database),
             directory=directory,
             trunks=Accounts(database, directory, cipher, TRUNK, files.trunks),
             phones=Accounts(database, directory, cipher, PHONE, files.phones),

@@ -280,7 +280,7 @@ async def _put_all(
 
 
 def _engine(url: URL, config: DatabaseConfig) -> AsyncEngine:
-    options: dict[str, Any] = {"json_serializer": dump_json, "pool_size": config.readers + 2}
+    options: dict[str, Any] = {"json_serializer": dump_json, "pool_size": config.readers + 3}
     if url.get_backend_name() == "sqlite":
         options["connect_args"] = {"timeout": config.busy_seconds}
     else:

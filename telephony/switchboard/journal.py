@@ -128,6 +128,10 @@ class Journal:
             # Where the loop stood still for so long, it may have been written all the same.
             return self._committed.get(session, 0) >= seq
 
+    def holds(self, session: str) -> bool:
+        """Whether the call is this process's, and not all of it may be read yet."""
+        return session in self._committed or bool(self._waiting.get(session))
+
     def forget(self, session: str) -> None:
         """The call is over and written: keep nothing of it."""
         self._committed.pop(session, None)

@@ -18,6 +18,7 @@ from telephony.calls.ports import (
     AgentRooms,
     Attendance,
     CallbackQueue,
+    CallElsewhere,
     Carrier,
     RoomDirectory,
     Speech,
@@ -75,6 +76,13 @@ class Tasks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+class Nowhere:
+    """``CallElsewhere`` of the only node."""
+
+    async def end(self, call: str) -> bool:
+        return False
+
+
 Afford = Callable[[str], Awaitable[None]]
 
 
@@ -104,6 +112,7 @@ class Kit:
     nudge: Callable[[], None] = lambda: None
     rates: Rates | None = None
     afford: Afford = anybody
+    elsewhere: CallElsewhere = field(default_factory=Nowhere)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     tasks: Tasks = field(default_factory=Tasks)
 

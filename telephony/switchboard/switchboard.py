@@ -388,7 +388,14 @@ class Switchboard:
         row = await self._reader.get(organization, call)
         if row is None:
             return None
+        if row.live and not self._kit.journal.holds(call) and await self._kit.elsewhere.end(call):
+            return EndResult("ending", None)
         return EndResult("already_ended", row.ended_at or row.updated_at)
+
+    def end_here(self, call: str) -> None:
+        """Another node was asked to end a call: if it is one of this process, do."""
+        if (session := self._sessions.get(call)) is not None:
+            session.end(EndedBy.API)
 
     async def drain(self, seconds: float) -> int:
         """Take no new call; wait for those that live, then end them. Returns how many it ended."""

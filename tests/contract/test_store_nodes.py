@@ -6,6 +6,9 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from telephony.accounts.ports import Answer
 from telephony.calls.ports import Append
 from telephony.store import Store
@@ -110,6 +113,40 @@ async def test_live_calls_of_a_name_without_a_row_are_seen(url: str, make: Any) 
     assert len(await one.calls.adopt(["two"])) == 1
     assert await one.nodes.others() == {}
     await close(one, two_)
+
+
+async def test_a_node_is_asked_to_end_what_it_has(url: str) -> None:
+    one, two_ = await two(url)
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    listening = asyncio.create_task(one.orders.listen(heard.put_nowait))
+    if url.startswith("sqlite"):
+        assert not await two_.orders.end("a call")
+        await listening
+    else:
+        while heard.empty():
+            assert await two_.orders.end("a call's")
+            await asyncio.sleep(0.02)
+        assert heard.get_nowait() == "a call's"
+        # It comes back to listening when its connection breaks.
+        await one.database.write(_cut)
+        while not heard.empty():
+            heard.get_nowait()
+        async with asyncio.timeout(10):
+            while heard.empty():
+                await two_.orders.end("again")
+                await asyncio.sleep(0.05)
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+    await close(one, two_)
+
+
+async def _cut(connection: AsyncConnection) -> None:
+    await connection.execute(
+        sa.text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            " AND datname = current_database() AND query LIKE 'LISTEN%'"
+        )
+    )
 
 
 async def test_keys_of_the_dead_are_freed_and_of_the_living_are_not(url: str) -> None:

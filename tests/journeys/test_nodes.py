@@ -48,6 +48,16 @@ async def test_the_calls_of_two_nodes(tmp_path: Path, postgres: Cluster) -> None
         for service, call in zip(nodes, calls, strict=True):
             await asyncio.to_thread(service.api.wait, call, "call.ringing")
 
+        # A call is ended through whichever node is asked.
+        third = await asyncio.to_thread(one.api.dial, dialplan="callback-desk")
+        await asyncio.to_thread(one.api.wait, third, "call.ringing")
+        reply = await asyncio.to_thread(two.api.post, f"/v1/calls/{third}/end")
+        assert reply == {"ok": True, "status": "ending"}
+        over = await asyncio.to_thread(two.api.ended, third)
+        assert (over[-1]["status"], over[-1]["payload"]["ended_by"]) == ("canceled", "api")
+        reply = await asyncio.to_thread(two.api.post, f"/v1/calls/{third}/end")
+        assert reply["status"] == "already_ended"
+
         # Two dies and comes back at once: its own call is closed, the other's rings on.
         two.kill()
         await start(two)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from telephony.api.wire.agents import BackgroundAudio
 from telephony.api.wire.base import Camel, Int
 from telephony.api.wire.dial import Conversation
 from telephony.base.clock import iso
@@ -20,7 +21,7 @@ class SessionBody(Conversation):
     SHOWN = (*Conversation.SHOWN, "background_audio")
 
     mode: Literal["cascade", "s2s"] | None = None
-    background_audio: dict[str, Any] | None = None
+    background_audio: BackgroundAudio | None = None
     ttl_seconds: Annotated[Int, Field(ge=1, le=86400)] | None = None
     identity: Annotated[str, Field(min_length=1, max_length=128)] | None = None
 
