@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -39,6 +39,8 @@ class AgentWorker:
         name: str = "telephony",
         script: str = "",
         idle: int = 1,
+        program: Sequence[str] = ("-m", "telephony.agents", "dev"),
+        ready: Sequence[str] = ("agent.registered", "agent.warm"),
     ) -> None:
         """Nothing runs yet.
 
@@ -47,11 +49,15 @@ class AgentWorker:
             api_url: of the service; empty: as the dispatch says.
             script: YAML of ``telephony/agents/script.py``; empty: the one that ships.
             idle: processes kept warm; a call beyond waits three seconds for its own.
+            program: another worker's, for Python.
+            ready: what it has written when calls may come.
         """
+        self._program, self._ready = program, ready
         self.name = name
         self._folder = tempfile.TemporaryDirectory(prefix="telephony-agent-")
         self._process: subprocess.Popen[bytes] | None = None
-        self.health_port = _free_port()
+        port = _free_port()
+        self.health_url = f"http://127.0.0.1:{port}/worker"
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("TELEPHONY_", "LIVEKIT_"))},
             "LIVEKIT_URL": livekit.url,
@@ -60,7 +66,7 @@ class AgentWorker:
             "TELEPHONY_API_KEY": api_key,
             "TELEPHONY_API_URL": api_url,
             "TELEPHONY_LIVEKIT_AGENT": name,
-            "TELEPHONY_AGENT_HEALTH_PORT": str(self.health_port),
+            "TELEPHONY_AGENT_HEALTH_PORT": str(port),
             "TELEPHONY_AGENT_IDLE_PROCESSES": str(idle),
         }
         if script:
@@ -81,7 +87,7 @@ class AgentWorker:
         path = Path(self._folder.name) / "log"
         return path.read_text(errors="replace")[-20_000:] if path.exists() else ""
 
-    def start(self, set_too: Mapping[str, str] | None = None) -> None:
+    def start(self) -> None:
         """Run it until it is registered and one process is warm."""
         if not PYTHON.exists():
             raise RuntimeError(
@@ -89,16 +95,16 @@ class AgentWorker:
             )
         with (Path(self._folder.name) / "log").open("ab") as said:
             self._process = subprocess.Popen(
-                [str(PYTHON), "-m", "telephony.agents", "dev"],
+                [str(PYTHON), *self._program],
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
-                env={**self._environment, **(set_too or {})},
+                env=self._environment,
                 # A group of its own: its job processes die with it where a test is killed.
                 start_new_session=True,
             )
         deadline = time.monotonic() + START
-        while "agent.registered" not in self.log or "agent.warm" not in self.log:
+        while not all(word in self.log for word in self._ready):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 words = self.log
                 self.kill()
@@ -115,6 +121,15 @@ class AgentWorker:
                 self.kill()
             self._process = None
         self._folder.cleanup()
+
+    def drain(self) -> None:
+        """Ask it to go once its calls are over; ``gone`` says that it has."""
+        assert self._process is not None
+        self._process.terminate()
+
+    @property
+    def gone(self) -> bool:
+        return self._process is None or self._process.poll() is not None
 
     def kill(self) -> None:
         """It and all its calls die without a word to anybody."""

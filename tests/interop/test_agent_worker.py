@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aiohttp import ClientSession
 from livekit import api, rtc
 
 from telephony.agents.voice import Voice
@@ -81,7 +82,10 @@ def voice() -> Iterator[Voice]:
 class Call:
     """A room that the worker was called into, and the caller in it."""
 
-    def __init__(self, livekit: LiveKit, direction: str = "inbound", **told: Any) -> None:
+    def __init__(
+        self, livekit: LiveKit, direction: str = "inbound", name: str = NAME, **told: Any
+    ) -> None:
+        self.name = name
         self.session = str(uuid.uuid4())
         self.room = f"call-{self.session}"
         self.identity = f"phone-{self.session}"
@@ -102,7 +106,7 @@ class Call:
         try:
             await asking.agent_dispatch.create_dispatch(
                 api.CreateAgentDispatchRequest(
-                    agent_name=NAME, room=self.room, metadata=self.metadata
+                    agent_name=self.name, room=self.room, metadata=self.metadata
                 )
             )
         finally:
@@ -332,3 +336,51 @@ async def test_a_dispatch_that_is_not_the_services_is_left(
             await asyncio.sleep(0.05)
             assert time.monotonic() < deadline
         assert from_agent(caller).size == 0
+
+
+async def test_the_worker_is_healthy_and_lets_a_call_finish(
+    livekit: LiveKit, service: FarService, voice: Voice
+) -> None:
+    started = ("-m", "telephony.agents", "start")
+    with AgentWorker(
+        livekit, api_key=KEY, api_url=service.url, name="draining", script=SCRIPT, program=started
+    ) as worker:
+        async with ClientSession() as http, http.get(worker.health_url) as reply:
+            told = await reply.json()
+        assert told["agent_name"] == "draining"
+        call = Call(livekit, name="draining")
+        await call.dispatch()
+        async with call.join() as caller:
+            await caller.publish(RATE)
+            await until_said(caller, "agent", GREETING)
+            worker.drain()
+            await utter(caller, voice, "thank you goodbye")
+            await until_said(caller, "agent", "Goodbye.")
+        deadline = time.monotonic() + 20
+        while not worker.gone:
+            await asyncio.sleep(0.05)
+            assert time.monotonic() < deadline
+    assert service.said(call.session)[-1] == ("agent", "Goodbye.")
+
+
+async def test_the_shortest_worker(livekit: LiveKit, service: FarService) -> None:
+    with AgentWorker(
+        livekit,
+        api_key=KEY,
+        api_url=service.url,
+        name="shortest",
+        program=("examples/agent.py", "start"),
+        ready=("registered worker",),
+    ):
+        call = Call(livekit, name="shortest")
+        await call.dispatch()
+        async with call.join() as caller:
+            await caller.publish(RATE)
+            words = "Hello. This is a very short agent. Goodbye."
+            await until_said(caller, "agent", words)
+            (agent,) = agents(caller)
+            await caller.until(
+                lambda: ("POST", f"/v1/calls/{call.session}/end", {}) in service.asked
+            )
+            assert recognise(caller.heard(agent), [words, GREETING], caller.rate) == words
+    assert service.said(call.session) == [("agent", words)]
