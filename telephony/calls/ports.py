@@ -371,7 +371,11 @@ class AgentRooms(Protocol):
 
 
 class Attendance(Protocol):
-    """Who is in rooms that no leg of ours is in."""
+    """Rooms that no leg of ours is in, and who is in them."""
+
+    async def make(self, room: str, seconds: float) -> None:
+        """Make a room that waits so long for a browser. Raises Unavailable, Refused."""
+        ...
 
     def watch(self, room: str, emit: Emit) -> Callable[[], None]:
         """Look from now on at a room that is there, until what this returns is called.

@@ -130,11 +130,11 @@ class BrowserProgram:
 
     def _closed(self) -> list[c.Command]:
         """The room is gone without us."""
-        if self._began or self._peers:
+        if self._peers:
             by = EndedBy.AGENT
             return self._end(Outcome.completed(by) if self._began else Outcome.canceled(by))
-        # An empty room that the server put away: the browser's own joining makes it again, and
-        # who was called into the first one is not on his way any more.
+        # A room without a browser that the server put away: the browser's own joining makes it
+        # again, and who was called into the first one is not on his way any more.
         self._agents.clear()
         self._called_at -= self._times.agent
         return []

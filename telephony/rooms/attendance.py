@@ -46,6 +46,8 @@ class Listing(Protocol):
 
     async def exists(self, room: str) -> bool: ...
 
+    async def make(self, room: str, seconds: float) -> None: ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttendanceConfig:
@@ -179,6 +181,10 @@ class Attendance:
                 del self._watches[room]
 
         return stop
+
+    async def make(self, room: str, seconds: float) -> None:
+        """Make a room that waits so long for a browser. Raises Unavailable, Refused."""
+        await self._listing.make(room, seconds)
 
     async def exists(self, room: str) -> bool:
         """Whether there is such a room now. Raises Unavailable, Refused."""

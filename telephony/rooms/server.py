@@ -19,6 +19,8 @@ from telephony.rooms.attendance import Present
 SECONDS = 5.0
 AWAY = frozenset({"unavailable", "deadline_exceeded", "internal", "canceled", "unknown"})
 """Error codes that say nothing about what was asked."""
+DEPARTURE_SECONDS = 60
+"""How long a room outlives its last browser: longer than anybody waits for it to come back."""
 
 KINDS = {
     api.ParticipantInfo.Kind.AGENT: "agent",
@@ -53,6 +55,14 @@ class RoomServer:
         )
         made = await self._ask(lambda lk: lk.agent_dispatch.create_dispatch(order))
         return str(made.id)
+
+    async def make(self, room: str, seconds: float) -> None:
+        """Make a room that waits so long for somebody who is no agent; one that is there stays
+        as it is. Raises Unavailable, Refused."""
+        order = api.CreateRoomRequest(
+            name=room, empty_timeout=round(seconds), departure_timeout=DEPARTURE_SECONDS
+        )
+        await self._ask(lambda lk: lk.room.create_room(order))
 
     async def send(self, room: str, data: bytes, topic: str = "") -> None:
         """A reliable packet to everybody. Raises NotFound, Unavailable, Refused."""
@@ -118,7 +128,8 @@ class RoomServer:
         try:
             answer = await call(self._api)
         except api.TwirpError as error:
-            if error.code == "not_found":
+            # Which code a missing room has depends on what was asked for.
+            if error.code == "not_found" or error.status == 404:
                 raise NotFound(f"there is no such room: {error.message}") from error
             if error.code in AWAY:
                 self.problem = f"the conference server says {error.code}"

@@ -322,7 +322,7 @@ class Switchboard:
         session = self._web.session(call, order, result, dispatch)
         self._begin(session)
         await self._on_disk(session)
-        await self._web.call_in(session, dispatch)
+        await self._web.call_in(session, dispatch, order.ttl_seconds)
         return result
 
     async def join(self, call: Call, identity: str, seconds: int) -> RoomResult:

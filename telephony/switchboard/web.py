@@ -22,6 +22,7 @@ from telephony.switchboard.web_room import WebRoom
 
 NOT_LIVE = "CALL_NOT_LIVE"
 NO_ROOMS = "ROOMS_NOT_CONFIGURED"
+LATE_SECONDS = 60.0
 
 
 class Web:
@@ -82,7 +83,7 @@ class Web:
         session.append(opened)
         return session
 
-    async def call_in(self, session: Session, dispatch: Dispatch) -> None:
+    async def call_in(self, session: Session, dispatch: Dispatch, seconds: float) -> None:
         """Make the room and call the agent.
 
         Raises:
@@ -90,7 +91,8 @@ class Web:
         """
         assert session.room is not None
         try:
-            await session.room.open(dispatch)
+            # Looking, and the browser's own joining, take their time at the end of a token's life.
+            await session.room.open(dispatch, seconds + LATE_SECONDS)
         except TelephonyError as error:
             session.end(EndedBy.SERVICE, Outcome.failed(Cause.AGENT_UNAVAILABLE))
             raise TelephonyError(

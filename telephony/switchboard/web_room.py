@@ -42,13 +42,15 @@ class WebRoom:
         """It is being closed, and not known to be."""
         return self._closing > 0
 
-    async def open(self, dispatch: Dispatch) -> None:
-        """Make the room and call the agent in; who is in it is told from now on.
+    async def open(self, dispatch: Dispatch, seconds: float) -> None:
+        """Make the room, which waits so long for its browser, and call the agent in; who is in it
+        is told from now on.
 
         Raises:
             TelephonyError: there is no room, or nobody comes; said as an event too.
         """
         try:
+            await self._attendance.make(self._room, seconds)
             await self._agents.dispatch(self._room, dispatch)
         except TelephonyError as error:
             self._failed(dispatch, error)

@@ -19,6 +19,7 @@ class FakeWeb(FakeAgentRooms):
         super().__init__(clock, problem)
         self._watches: dict[str, Emit] = {}
         self.rooms: set[str] = set()
+        self.made: list[tuple[str, float]] = []
 
     # --- the ports -------------------------------------------------------------------------
 
@@ -43,6 +44,10 @@ class FakeWeb(FakeAgentRooms):
             self._watches.pop(room, None)
 
         return stop
+
+    async def make(self, room: str, seconds: float) -> None:
+        self._check()
+        self.made.append((room, seconds))
 
     async def exists(self, room: str) -> bool:
         self._check()

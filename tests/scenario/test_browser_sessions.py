@@ -101,6 +101,7 @@ async def test_it_is_on_disk_before_it_is_handed_out(web: Web) -> None:
     assert result.room_name == f"call-{result.session_id}"
     ((room, dispatch),) = web.rooms.called
     assert (room, dispatch.agent_name) == (result.room_name, "desk")
+    assert web.rooms.made == [(room, 660)]
     metadata = json.loads(dispatch.metadata)
     assert metadata["session_id"] == result.session_id
     assert metadata["identity"] == "anna"

@@ -173,6 +173,12 @@ def test_an_empty_room_that_was_put_away_is_no_end() -> None:
     assert told.called == 1
 
 
+def test_a_room_that_goes_with_its_browser_was_left_by_the_browser() -> None:
+    told = Told().browser().agent().browser_goes().wait(5).room_closes()
+    assert told.outcome is None
+    assert told.wait(5).outcome == Outcome.completed(EndedBy.CALLER)
+
+
 def test_a_server_that_forgot_the_room_may_have_it_back() -> None:
     told = Told().browser().agent().agent_goes().browser_goes().room_closes("lost").wait(5)
     told.browser().agent().wait(600)

@@ -80,6 +80,10 @@ class Server:
         self._answer()
         return room in self.rooms
 
+    async def make(self, room: str, seconds: float) -> None:
+        self._answer()
+        self.rooms[room] = []
+
     def _answer(self) -> None:
         self.problem = "it is away" if self.away else ""
         if self.away:
