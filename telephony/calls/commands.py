@@ -99,11 +99,16 @@ class RecordCall(LegCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial(LegCommand):
-    """Dial a further leg, which gets the name ``leg``. ``to``: E.164 number or a phone's user."""
+    """Dial a further leg, which gets the name ``leg``. ``to``: E.164 number or a phone's user.
+
+    ``digits`` are pressed once it is answered (``w``: half a second).
+    """
 
     to: str
     from_number: str = ""
     ring_seconds: float = 30.0
+    max_seconds: float = 14_400.0
+    digits: str = ""
     trunk: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
 

@@ -247,6 +247,8 @@ class Executor:
                 from_number=order.from_number,
                 trunk=order.trunk,
                 ring_seconds=order.ring_seconds,
+                max_seconds=order.max_seconds,
+                digits=order.digits,
                 headers=order.headers,
             )
         )

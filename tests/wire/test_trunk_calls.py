@@ -295,6 +295,26 @@ async def test_early_media_comes_before_the_answer(house: House) -> None:
     assert dialled.kinds() == ["LegEarlyMedia", "LegAnswered", "LegEnded"]
 
 
+async def test_keys_are_pressed_once_it_is_answered(house: House) -> None:
+    home = await house()
+    pressed: list[str] = []
+    async with Softphone("gw") as far:
+        home.book.add_trunk(gateways=(f"127.0.0.1:{far.port}",))
+        dialled = home.dial("+12025550123", digits="ww42#")
+        call = await far.incoming()
+        (lane,) = home.engine.lanes
+        lane.send_digits = pressed.append
+        call.ring()
+        await dialled.until("LegRinging")
+        assert pressed == []
+        await call.answer()
+        await dialled.until("DigitsSent")
+        call.hangup()
+        await dialled.until("LegEnded")
+    assert pressed == ["ww42#"]
+    assert dialled.kinds() == ["LegRinging", "LegAnswered", "DigitsSent", "LegEnded"]
+
+
 async def test_nobody_picks_up(house: House) -> None:
     home = await house()
     async with Softphone("gw") as far:

@@ -364,7 +364,11 @@ class LiveKitLeg:
         if self._timer is not None:
             self._timer.cancel()
         self._state = LegState.ANSWERED
-        self._tell(e.LegAnswered(at=self._desk.clock.now(), leg=self.id, codec="opus"))
+        now = self._desk.clock.now()
+        self._tell(e.LegAnswered(at=now, leg=self.id, codec="opus"))
+        if self._request is not None and self._request.digits:
+            # LiveKit has pressed them before it said that the call is active.
+            self._tell(e.DigitsSent(at=now, leg=self.id, digits=self._request.digits))
 
     def _tone_heard(self, kind: str) -> None:
         if not self._over:

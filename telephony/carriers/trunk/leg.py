@@ -15,6 +15,7 @@ from telephony.base.errors import MediaFailed
 from telephony.base.ids import call_of
 from telephony.calls.events import (
     DigitPressed,
+    DigitsSent,
     Event,
     LegAnswered,
     LegEarlyMedia,
@@ -437,8 +438,12 @@ class TrunkLeg:
     def _answered(self) -> None:
         self._state = LegState.ANSWERED
         codec = self._voice.codec if self._voice is not None else ""
-        self._tell(LegAnswered(at=self._line.clock.now(), leg=self.id, codec=codec))
+        now = self._line.clock.now()
+        self._tell(LegAnswered(at=now, leg=self.id, codec=codec))
         self._tell_hold()
+        if self._request is not None and self._request.digits:
+            self.media.send_digits(self._request.digits)
+            self._tell(DigitsSent(at=now, leg=self.id, digits=self._request.digits))
 
     def _finish(self, outcome: Outcome) -> None:
         """The one way out. Sound first, so that the count is whole; then the fact.

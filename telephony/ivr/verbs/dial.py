@@ -35,6 +35,15 @@ class Dial(Verb):
     ring_seconds: float | None = key(
         Seconds(1, 300), None, doc="How long it may ring; without it as the service says (30)."
     )
+    digits: str | None = key(
+        Text(
+            maximum=64,
+            pattern=r"[0-9*#A-Dw]+",
+            what="keys (0-9, *, #, A-D) and w, a pause of half a second",
+        ),
+        None,
+        doc="Pressed once it is answered, such as an extension: ww42#.",
+    )
     ringback: bool = key(Flag(), True, doc="The caller hears ringing while it rings.")
     max_seconds: float = key(
         Seconds(1, CONVERSATION_SECONDS), CONVERSATION_SECONDS, doc="Longest conversation."
@@ -70,7 +79,15 @@ class Dialling(Activity):
         self._talking = False
         run.dialled.add(self._leg)
         run.order(
-            c.Dial(leg=self._leg, to=to, from_number=sender, ring_seconds=ring, trunk=node.trunk)
+            c.Dial(
+                leg=self._leg,
+                to=to,
+                from_number=sender,
+                ring_seconds=ring,
+                max_seconds=node.max_seconds,
+                digits=node.digits or "",
+                trunk=node.trunk,
+            )
         )
 
     def step(self, run: Run, event: e.Event) -> Move | None:

@@ -487,3 +487,16 @@ def test_an_answer_that_is_never_confirmed_ends() -> None:
     assert deadline is not None
     assert [type(o) for o in story.program.expire(deadline)] == [c.Hangup]
     assert story.program.finished
+
+
+def test_an_extension_is_dialled_behind_a_number() -> None:
+    dial = "  one: {verb: dial, to: '+12025550111', digits: 'ww42#', max_seconds: 90}"
+    (dialled,) = Story(plan(dial)).begins().ordered(c.Dial)
+    assert isinstance(dialled, c.Dial)
+    assert (dialled.digits, dialled.max_seconds) == ("ww42#", 90)
+
+
+@pytest.mark.parametrize("digits", ["4 2", "x", "", "1" * 65, "{{caller}}"])
+def test_an_extension_is_keys_and_pauses(digits: str) -> None:
+    with pytest.raises(DialplanError, match="digits"):
+        plan(f"  one: {{verb: dial, to: '+12025550111', digits: '{digits}'}}")

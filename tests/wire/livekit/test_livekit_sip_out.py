@@ -10,7 +10,7 @@ import pytest
 from livekit.protocol import models, sip
 
 from telephony.accounts.model import MediaEncryption, Transport
-from telephony.calls.events import DigitPressed, LegAnswered, LegRinging
+from telephony.calls.events import DigitPressed, DigitsSent, LegAnswered, LegRinging
 from telephony.calls.outcome import Cause, EndedBy, Outcome, Status
 from telephony.calls.ports import ReferResult
 from telephony.testing.livekit_sip import (
@@ -79,7 +79,10 @@ async def test_what_is_asked_of_livekit(house: House, server: LiveKitStandIn) ->
         digits="ww12#",
         headers={"X-Call": "b"},
     )
-    await call.until("LegAnswered")
+    sent = await call.until("DigitsSent")
+    assert isinstance(sent, DigitsSent)
+    assert sent.digits == "ww12#"
+    assert call.kinds()[-2:] == ["LegAnswered", "DigitsSent"]
     (asked,) = server.asked("CreateSIPParticipant")
     assert asked.sip_trunk_id == "ST_out"
     assert not asked.HasField("trunk")
