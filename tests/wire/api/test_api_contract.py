@@ -141,6 +141,19 @@ def longest(seconds: int) -> Callable[[Any], None]:
 
 
 PHONE = "/v1/sessions/phone"
+AGENTS = "/v1/agents"
+AGENT = {"name": "Desk", "systemPrompt": "Be kind.", "intent": {"language": "en"}}
+OTHERS = {
+    "runMode": "s2s", "firstMessage": "", "inboundFirstMessage": "Hi", "timezone": "Europe/Berlin",
+    "outboundFirstMessage": None, "voiceInstructions": "Softly", "ttsOptions": {"speed": 0.5,
+    "model": "m"}, "idleRePrompts": {"enabled": True, "delayMs": 5, "maxPrompts": 1,
+    "messages": ["Still there?"]}, "sttMissRecovery": {"a": [1]}, "endCall": {"enabled": True},
+    "turnHandling": {"profile": "ivr_patient"}, "languageRouting": [1], "creationMeta": "x",
+}  # fmt: skip
+TOOL = {
+    "name": "look_up", "description": "Looks up", "parameters": {"type": "object"},
+    "source": {"kind": "inline"},
+}  # fmt: skip
 IMPORT = "/v1/phone-numbers/import"
 TURN = {"index": 0, "source": "user", "text": "Hi", "startedAt": "2026-01-05T09:00:00Z"}
 
@@ -372,6 +385,23 @@ ROWS = [
         {"url": re.compile("http.*")}),
     post("4.6", "end says nothing of a time", "/v1/calls/live/end", {},
          {"ok": True, "status": "ending", "ended_at": Absent}),
+    post("4.6", "a colleague joins", "/v1/calls/{live}/web-join", {"displayName": None}, {
+         "token": str, "url": "wss://rooms.example.com", "identity": str, "roomName": str,
+         "expiresAt": TIME}, options={"tokens": ROOMS}),
+    post("4.6", "joining without a body", "/v1/calls/{live}/web-join", None, {"token": str},
+         raw=b"", options={"tokens": ROOMS}),
+    post("4.6", "nobody joins what is over", "/v1/calls/{call}/web-join", {},
+         {"code": "CALL_NOT_LIVE"}, status=409, options={"tokens": ROOMS}),
+    post("4.6", "nobody joins what is not", "/v1/calls/nobody/web-join", {},
+         {"code": "SESSION_NOT_FOUND"}, status=404, options={"tokens": ROOMS}),
+    post("4.8", "a text", "/v1/calls/{live}/messages", {"text": "x" * 16000, "mode": "context"},
+         {"message_id": str}),
+    *(bad("4.8", f"no text: {body}"[:40], "/v1/calls/{live}/messages", body, member)
+      for body, member in (({"mode": "respond"}, "text"), ({"text": ""}, "text"),
+                           ({"text": "x" * 16001}, "text"), ({"text": "x", "mode": "y"}, "mode"))),
+    *(Row("4.7", f"{verb} comes later", "POST", f"/v1/calls/{{live}}/transfers/{verb}", body={},
+          status=501, wanted={"code": "NOT_IMPLEMENTED"}) for verb in (
+              "blind", "warm", "t/complete", "t/cancel")),
     # --- 5 ------------------------------------------------------------------------------------
     get("5", "callbacks of nobody",
         "/v1/callbacks?source_session_id=nobody&limit=100&status=failed", {"callbacks": []}),
@@ -418,6 +448,146 @@ ROWS = [
     bad("6.3", "not attested", "/v1/phone-numbers/kyb/submit", {
         "declaration": {"businessName": "A", "useCase": "B"}, "attestationVersion": "1",
         "attestationAccepted": False}, "attestationAccepted"),
+    # --- 7 ------------------------------------------------------------------------------------
+    post("7.1", "an agent of the least", AGENTS, {"name": "A", "systemPrompt": "B",
+         "intent": {"language": "en"}}, {
+         "id": re.compile("agent_.+"), "organizationId": str, "voice": None,
+         "intent": {"language": "en", "optimizeFor": Absent}, "llmOptions": None,
+         "stackPreferences": None, "sttOptions": None, "backgroundAudio": None,
+         "audioOutput": None, "speechNormalization": None, "webhooks": None,
+         "extractionFields": [], "promptVariables": [], "createdAt": TIME, "updatedAt": TIME},
+         status=201),
+    post("7.1", "nulls are absent", AGENTS, {**AGENT, **dict.fromkeys((
+         "voice", "llmOptions", "stackPreferences", "sttOptions", "backgroundAudio", "webhooks",
+         "audioOutput", "speechNormalization", "extractionFields", "promptVariables"))},
+         {"extractionFields": [], "webhooks": None}, status=201),
+    post("7.1", "s2S is shown as s2s", AGENTS, {**AGENT, "stackPreferences": {
+         "allowedProviders": {"s2S": ["openai"], "stt": []}}}, {"stackPreferences": {
+         "allowedProviders": {"s2s": ["openai"], "s2S": Absent, "stt": [], "llm": Absent}}},
+         status=201),
+    *(post("7.1", f"optimizeFor {word}", AGENTS, {**AGENT, "intent": {"language": "en",
+           "optimizeFor": word}}, {"intent": {"optimizeFor": word}}, status=201)
+      for word in ("latency", "quality", "cost")),
+    *(bad("7.1", f"{member} {n}", AGENTS, {**AGENT, **change}, member)
+      for n, (change, member) in enumerate((
+          ({"intent": {"language": "en", "optimizeFor": "balanced"}}, "intent.optimizeFor"),
+          ({"intent": {"language": "e"}}, "intent.language"),
+          ({"name": ""}, "name"), ({"name": "x" * 121}, "name"), ({"name": None}, "name"),
+          ({"systemPrompt": ""}, "systemPrompt"), ({"intent": None}, "intent"),
+          ({"llmOptions": {"temperature": 2.01}}, "llmOptions.temperature"),
+          ({"sttOptions": {"prompt": "x" * 2001}}, "sttOptions.prompt"),
+          ({"audioOutput": {"gainDb": -24.5}}, "audioOutput.gainDb"),
+          ({"audioOutput": {"gainDb": 13}}, "audioOutput.gainDb"),
+          ({"audioOutput": {}}, "audioOutput.gainDb"),
+          ({"promptVariables": [{"name": "system.now"}]}, "promptVariables"),
+          ({"backgroundAudio": {"ambient": {"volume": 1}}}, "backgroundAudio.ambient"),
+          ({"backgroundAudio": {"ambient": {"clip": "office-ambience", "soundId": "s"}}},
+           "backgroundAudio.ambient"),
+          ({"backgroundAudio": {"toolSound": {"clip": "rain"}}}, "backgroundAudio.toolSound.clip"),
+          ({"backgroundAudio": {"ambient": {"soundId": "s", "volume": 16.5}}},
+           "backgroundAudio.ambient.volume"),
+          ({"webhooks": {"status": {"url": "https://x.example/", "timeoutMs": 99}}},
+           "webhooks.status.timeoutMs"),
+          ({"webhooks": {"status": {"url": "https://x.example/", "timeoutMs": 8001}}},
+           "webhooks.status.timeoutMs"),
+          ({"webhooks": {"postCall": {"secret": "x"}}}, "webhooks.postCall.url"),
+          ({"ttsOptions": {"speed": 2.1}}, "ttsOptions.speed")))),
+    post("7.1", "what no SDK sends is echoed", AGENTS, {**AGENT, **OTHERS}, OTHERS, status=201),
+    Row("7.1", "a patch of nulls clears", "PATCH", "/v1/agents/{agent}", body=dict.fromkeys((
+        "voice", "llmOptions", "sttOptions", "backgroundAudio", "webhooks", "promptVariables",
+        "extractionFields")), wanted={"voice": None, "llmOptions": None, "sttOptions": None,
+        "backgroundAudio": None, "webhooks": None, "promptVariables": [],
+        "extractionFields": [{"name": "mood"}]}),
+    Row("7.1", "a patch of nothing", "PATCH", "/v1/agents/{agent}", body={}, wanted={
+        "voice": "v", "llmOptions": {"temperature": 1.0}, "extractionFields": [{}]}),
+    *(bad("7.1", f"a patch of null {name}", "/v1/agents/{agent}", {name: None}, name,
+          method="PATCH") for name in ("name", "systemPrompt", "intent")),
+    Row("7.1", "extraction fields are cleared", "PATCH", "/v1/agents/{agent}",
+        body={"extractionFields": []}, wanted={"extractionFields": []}),
+    Row("7.1", "the last agent stays", "DELETE", "/v1/agents/{agent}", status=409,
+        wanted={"error": str, "code": "LAST_AGENT"}),
+    Row("7.1", "an agent goes", "DELETE", "/v1/agents/{agent}", wanted={"deleted": True},
+        before=lambda api: api.post(AGENTS, AGENT)),
+    get("7.1", "agents are a bare array", AGENTS, []),
+    get("7.1", "agent of nobody", "/v1/agents/nobody", NOT_FOUND, status=404),
+    post("7.2", "secrets are not read", AGENTS, {**AGENT, "webhooks": {"postCall": {
+         "url": "https://x.example/", "secret": "hidden-secret", "timeoutMs": 100,
+         "authHeaders": [{"name": "X-Key", "value": "hidden-too"}]}, "status": None}},
+         {"webhooks": {"status": Absent, "postCall": {"url": "https://x.example/",
+          "secretRef": str, "secret": Absent, "timeoutMs": 100,
+          "authHeaders": [{"name": "X-Key", "secretRef": str, "value": Absent}]}}}, status=201),
+    *(post("7.3", f"clip {clip}", AGENTS, {**AGENT, "backgroundAudio": {"ambient": {"clip": clip},
+           "toolSound": {"soundId": "s", "volume": 0, "minDurationMs": 600, "startDelayMs": 0}}},
+           {"backgroundAudio": {"ambient": {"clip": clip, "soundId": Absent, "volume": Absent},
+            "toolSound": {"soundId": "s", "clip": Absent, "minDurationMs": 600}}}, status=201)
+      for clip in ("office-ambience", "city-ambience", "forest-ambience", "crowded-room",
+                   "keyboard-typing", "keyboard-typing2")),
+    post("7.4", "a tool of the least", "/v1/agents/{agent}/tools", TOOL, {
+         "id": str, "agentId": str, "preToolSpeech": "auto", "toolSound": None,
+         "simulation": None, "source": {"kind": "inline"}, "createdAt": TIME, "updatedAt": TIME},
+         status=201),
+    *(post("7.4", f"a source of {source['kind']}", "/v1/agents/{agent}/tools",
+           {**TOOL, "source": source}, {"source": wanted}, status=201) for source, wanted in (
+          ({"kind": "webhook", "url": "https://x.example/", "secret": "12345678", "method": "POST",
+            "timeoutMs": 4000}, {"kind": "webhook", "url": "https://x.example/",
+                                 "secretRef": re.compile("webhook:agent_.*:.*"),
+                                 "secret": Absent, "timeoutMs": 4000}),
+          ({"kind": "builtin", "name": "end_call"}, {"kind": "builtin", "name": "end_call"}),
+          ({"kind": "integration", "installationId": "7a0f2a53-6c0b-4b46-9a0b-7b9a6d1e8f10",
+            "appKey": "a", "actionKey": "b"}, {"kind": "integration", "appKey": "a"}))),
+    *(bad("7.4", f"{member} {n}", "/v1/agents/{agent}/tools", {**TOOL, **change}, member)
+      for n, (change, member) in enumerate((
+          ({"name": "1x"}, "name"), ({"name": "x" * 65}, "name"), ({"description": ""},
+          "description"), ({"description": "x" * 1025}, "description"),
+          ({"parameters": None}, "parameters"), ({"source": {"kind": "other"}}, "source"),
+          ({"source": {"kind": "webhook", "url": "https://x.example/"}}, "source.secret"),
+          ({"preToolSpeech": "sometimes"}, "preToolSpeech"),
+          ({"toolSound": {"clip": "keyboard-typing"}}, "toolSound.enabled"),
+          ({"toolSound": {"enabled": True, "clip": "keyboard-typing", "soundId": "s"}},
+           "toolSound"),
+          ({"simulation": {"mode": "mock", "response": "x" * 8191}}, "simulation.mock.response"),
+          ({"simulation": {"mode": "dead"}}, "simulation")))),
+    *(get("7.4", f"tools?{query}", f"/v1/agents/{{agent}}/tools?{query}", []) for query in (
+        "available=1", "available=true", "available=0", "available=", "")),
+    get("7.4", "tools of nobody", "/v1/agents/nobody/tools", NOT_FOUND, status=404),
+    get("7.5", "an agent's calls", "/v1/agents/{agent}/calls?limit=100&cursor=&since=", {
+        "calls": [], "entries": [], "next_cursor": None}),
+    get("7.5", "a time with a plus", "/v1/agents/{agent}/calls?since=2026-01-01T00:00:00%2B01:00",
+        {"calls": []}),
+    get("7.5", "a cursor that is none", "/v1/agents/{agent}/calls?cursor=x",
+        {"issues": [{"path": "cursor"}]}, status=400),
+    # --- 8 ------------------------------------------------------------------------------------
+    get("8", "an agent begins with one", "/v1/knowledge-bases?agentId={agent}", [{
+        "name": "Default", "description": None, "embeddingModel": str, "documentCount": 0,
+        "chunkCount": 0, "createdAt": TIME}]),
+    get("8", "of nobody's there are none", "/v1/knowledge-bases?agent_id=nobody", [],
+        before=lambda api: api.agent()),
+    bad("8", "no name", "/v1/knowledge-bases", {"agentId": "a", "name": ""}, "name"),
+    bad("8", "a long name", "/v1/knowledge-bases", {"agentId": "a", "name": "x" * 121}, "name"),
+    bad("8", "a long description", "/v1/knowledge-bases", {"agentId": "a", "name": "x",
+        "description": "x" * 2001}, "description"),
+    get("8", "a base of nobody", "/v1/knowledge-bases/nobody", NOT_FOUND, status=404),
+    post("8", "a document", "/v1/knowledge-bases/{base}/documents", {"filename": "x" * 512,
+         "contentType": "text/markdown", "sizeBytes": 0.0, "metadata": None}, {
+         "document": {"status": "pending", "sizeBytes": 0, "chunkCount": 0, "errorMessage": None,
+                      "metadata": None, "ingestedAt": None, "createdAt": TIME},
+         "upload": {"url": re.compile(r"http://127\.0\.0\.1:\d+/uploads/.+"), "method": "PUT",
+                    "headers": {"Content-Type": "text/markdown"}, "expiresInSeconds": 600}}),
+    *(post("8", f"a document of {kind}", "/v1/knowledge-bases/{base}/documents", {
+           "filename": "x", "contentType": kind, "sizeBytes": 1},
+           {"document": {"contentType": kind}}) for kind in (
+               "text/plain", "text/x-markdown", "application/x-markdown",
+               "text/plain; charset=utf-8")),
+    *(bad("8", f"a document without {member}", "/v1/knowledge-bases/{base}/documents", {
+          "filename": "x", "contentType": "text/plain", "sizeBytes": 1, **change}, member)
+      for change, member in (({"filename": ""}, "filename"), ({"filename": "x" * 513}, "filename"),
+                             ({"contentType": "image/png"}, "contentType"),
+                             ({"sizeBytes": -1}, "sizeBytes"), ({"sizeBytes": 1.5}, "sizeBytes"))),
+    Row("8", "a base goes", "DELETE", "/v1/knowledge-bases/{base}", wanted={"deleted": True}),
+    Row("18 Upload URL", "preflight", "OPTIONS", "/uploads/x", key=None, status=204,
+        headers={**ORIGIN, "Access-Control-Request-Method": "PUT",
+                 "Access-Control-Request-Headers": "content-type"},
+        answers={"Access-Control-Allow-Origin": "*"}),
     # --- 9 ------------------------------------------------------------------------------------
     post("9.1", "usual values", "/v1/webhooks", HOOK, {
         "allAgents": True, "agentIds": [], "filterTags": {}, "headers": {}, "authHeaders": [],
@@ -468,6 +638,19 @@ async def thing(api: Any, name: str) -> str:
                 "e164": "+12025550199", "label": "front", "direction": "both",
                 "dispatchMetadataTemplate": {"a": "{{b}}"},
             })  # fmt: skip
+        case "agent":
+            made = await api.post(AGENTS, {
+                **AGENT, "voice": "v", "llmOptions": {"temperature": 1},
+                "sttOptions": {"keywords": ["a"]}, "promptVariables": [{"name": "a"}],
+                "backgroundAudio": {"ambient": {"clip": "city-ambience"}},
+                "webhooks": {"status": {"url": "https://x.example/"}},
+                "extractionFields": [{"name": "mood", "type": "string", "description": "d"}],
+            })  # fmt: skip
+            assert made.status == 201, made.raw
+            return str(made.body["id"])
+        case "base":
+            await api.post(AGENTS, AGENT)
+            return str((await api.get("/v1/knowledge-bases")).body[0]["id"])
         case "hook":
             reply = await api.post("/v1/webhooks", HOOK)
         case _:
