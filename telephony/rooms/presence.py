@@ -19,7 +19,7 @@ from telephony.rooms.figures import Figures
 from telephony.rooms.sdk import Ear, Mouth, Sdk
 from telephony.rooms.staying import Tell
 from telephony.rooms.voices import Voice, Voices
-from telephony.rooms.watch import Watch, counted
+from telephony.rooms.watch import OURSELVES, Watch, counted
 
 log = structlog.get_logger("telephony.rooms")
 
@@ -127,28 +127,29 @@ class Presence:
     # -- the watch ------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Every ``LOOK_SECONDS``: whether those who are silent are there."""
-        silent = []
+        """Every ``LOOK_SECONDS``: whether those who are silent are there, and whether we are."""
+        now, silent = self._loop.time(), []
         for key, voice in self.voices.items():
             track = self._tracks.get(key)
             if voice.loud:
                 self._watch.heard()
             if voice.loud or track is None or track[1].muted:
                 self._watch.lives(key)
-            else:
-                silent.append(key)
+            elif self._watch.due(key, now):
+                silent.append((key, track[0]))
             voice.loud = False
+        if self._mouth is not None and not self._tracks and self._watch.due(OURSELVES, now):
+            silent.append((OURSELVES, self._mouth.track))
         if silent and self._inside and not self._over and not self._looking:
             self._looking = True
             self._spawn(self._look(silent))
 
-    async def _look(self, silent: list[str]) -> None:
+    async def _look(self, silent: list[tuple[str, rtc.Track]]) -> None:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                for key in silent:
-                    track = self._tracks.get(key)
-                    if track is not None:
-                        count = counted(await track[0].get_stats())
+                for key, track in silent:
+                    count = counted(await track.get_stats())
+                    if key == OURSELVES or key in self._tracks:
                         self._watch.silent(key, count, self._loop.time())
         except Exception as error:
             log.warning("rooms.not_looked_at", error=str(error)[:200])
