@@ -32,7 +32,7 @@ class WorkerConfig:
     health_port: int = HEALTH_PORT
     idle_processes: int = 1
     """Processes kept warm: the next call is answered without waiting for a start."""
-    max_calls: int = 20
+    max_calls: int = 10
     """Calls at once; beyond, LiveKit asks another worker of the name."""
 
 
@@ -81,7 +81,7 @@ def read(environment: Mapping[str, str]) -> WorkerConfig:
         health_host=environment.get("TELEPHONY_AGENT_HEALTH_HOST") or "127.0.0.1",
         health_port=_whole(environment, "TELEPHONY_AGENT_HEALTH_PORT", HEALTH_PORT, 0, 65535),
         idle_processes=_whole(environment, "TELEPHONY_AGENT_IDLE_PROCESSES", 1, 0, 64),
-        max_calls=_whole(environment, "TELEPHONY_AGENT_MAX_CALLS", 20, 1, 10_000),
+        max_calls=_whole(environment, "TELEPHONY_AGENT_MAX_CALLS", 10, 1, 10_000),
     )
 
 
