@@ -16,7 +16,7 @@ app = typer.Typer(help="SIP trunks: list, show, add, remove.", no_args_is_help=T
 def every(url: Url = None, json: Json = False) -> None:
     """Every trunk; the first is the default."""
     rows = Client(url).get("trunks")
-    columns = ["id", "name", "gateways", "transport", "register", "callerIds", "readOnly"]
+    columns = ["id", "name", "kind", "gateways", "livekitTrunkId", "callerIds", "readOnly"]
     print_json(rows) if json else table(rows, columns)
 
 
@@ -30,7 +30,16 @@ def show(trunk: str, url: Url = None, json: Json = False) -> None:
 @app.command()
 def add(
     name: str,
-    gateway: Annotated[list[str], typer.Option(help="host[:port]; tried in order.")],
+    gateway: Annotated[list[str] | None, typer.Option(help="host[:port]; tried in order.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="sip, or livekit: LiveKit's SIP service.")
+    ] = None,
+    livekit_trunk: Annotated[
+        str | None, typer.Option(help="The outbound trunk at LiveKit, ST_….")
+    ] = None,
+    media_encryption: Annotated[
+        str | None, typer.Option(help="disable, allow or require, at LiveKit.")
+    ] = None,
     transport: Annotated[str | None, typer.Option(help="udp or tcp.")] = None,
     username: Annotated[str | None, typer.Option()] = None,
     password: Annotated[
@@ -52,7 +61,10 @@ def add(
         password = typer.prompt("Password", hide_input=True)
     body = sent(
         name=name,
+        kind=kind,
         gateways=gateway,
+        livekitTrunkId=livekit_trunk,
+        mediaEncryption=media_encryption,
         transport=transport,
         username=username,
         password=password,

@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from telephony.accounts.model import DEFAULT_ORGANIZATION, Phone, PhoneNumber, Trunk
+from telephony.accounts.model import (
+    DEFAULT_ORGANIZATION,
+    MediaEncryption,
+    Phone,
+    PhoneNumber,
+    Trunk,
+    TrunkKind,
+)
 from telephony.base.clock import ManualClock
 from telephony.base.ids import Ids
 from telephony.calls.call import Call
@@ -101,6 +108,9 @@ class Maker:
             "organization": DEFAULT_ORGANIZATION,
             "name": name,
             "gateways": ("gw1.example.com", "gw2.example.com:5080"),
+            "kind": TrunkKind.LIVEKIT,
+            "livekit_trunk": "ST_1",
+            "media_encryption": MediaEncryption.REQUIRE,
             "username": "me",
             "password": "hunter2-of-trunk",
             "allowed_sources": ("192.0.2.0/24",),

@@ -8,11 +8,13 @@ import pytest
 
 from telephony.accounts.model import (
     DEFAULT_ORGANIZATION,
+    MediaEncryption,
     NumberDirection,
     Phone,
     PhoneNumber,
     Transport,
     Trunk,
+    TrunkKind,
 )
 from telephony.base.clock import ManualClock
 from telephony.store import FileRows
@@ -68,6 +70,49 @@ async def test_a_trunk_is_made_changed_and_forgotten(api: Any) -> None:
     assert (await api.ask("DELETE", path)).body == {"deleted": True}
     assert (await api.ask("DELETE", path)).status == 404
     assert (await api.ask("PATCH", path, {})).status == 404
+
+
+LIVEKIT = {"name": "lk", "kind": "livekit", "livekitTrunkId": "ST_abc", "mediaEncryption": "allow"}
+
+
+async def test_a_trunk_of_livekit_s_and_a_number_on_it(api: Any) -> None:
+    made = await api.post("/v1/trunks", LIVEKIT)
+    assert made.status == 201, made.body
+    row = made.body
+    assert {k: row[k] for k in LIVEKIT} == LIVEKIT
+    assert row["gateways"] == []
+    (kept,) = api.store.directory.trunks()
+    assert (kept.kind, kept.media_encryption) == (TrunkKind.LIVEKIT, MediaEncryption.ALLOW)
+    number = {"e164": "+12025550100", "sipTrunkId": "ST_abc", "dialplan": "front-desk"}
+    imported = (await api.post("/v1/phone-numbers/import", number)).body
+    assert imported["setupStatus"]["issues"] == []
+    path = f"/v1/trunks/{row['id']}"
+    inline = {"livekitTrunkId": None, "mediaEncryption": None, "gateways": ["gw"]}
+    changed = (await api.ask("PATCH", path, inline)).body
+    assert (changed["livekitTrunkId"], changed["mediaEncryption"]) == (None, "disable")
+    assert changed["gateways"] == ["gw"]
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"kind": "pstn"}, "kind"),
+        ({"livekitTrunkId": "x"}, "livekitTrunkId"),
+        ({"livekitTrunkId": None}, "livekitTrunkId"),
+        ({"mediaEncryption": "always"}, "mediaEncryption"),
+        ({"register": True}, "register"),
+        ({"kind": "sip"}, "gateways"),
+    ],
+)
+async def test_a_trunk_of_livekit_s_that_leads_nowhere_is_named(
+    api: Any, change: dict[str, Any], path: str
+) -> None:
+    refused = await api.post("/v1/trunks", LIVEKIT | change)
+    assert refused.status == 400
+    assert [issue["path"] for issue in refused.body["issues"]] == [path]
+    made = (await api.post("/v1/trunks", LIVEKIT)).body
+    again = await api.ask("PATCH", f"/v1/trunks/{made['id']}", change)
+    assert (again.status, again.body) == (400, refused.body)
 
 
 @pytest.mark.parametrize(

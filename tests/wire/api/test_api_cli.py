@@ -113,6 +113,13 @@ async def test_trunks_phones_numbers_and_callbacks(api: Any, terminal: Terminal)
     await terminal.run("numbers", "remove", number["id"])
     await terminal.run("phones", "remove", phone["id"])
     await terminal.run("trunks", "remove", trunk["id"])
+    lk = await terminal.json(
+        "trunks", "add", "lk", "--kind", "livekit", "--livekit-trunk", "ST_1",
+        "--media-encryption", "require",
+    )  # fmt: skip
+    assert (lk["livekitTrunkId"], lk["mediaEncryption"]) == ("ST_1", "require")
+    assert "ST_1" in await terminal.run("trunks", "list")
+    await terminal.run("trunks", "remove", lk["id"])
     assert await terminal.json("trunks", "list") == []
 
 
