@@ -272,6 +272,7 @@ class App:
             self.engine,
             rooms,
             self.clock,
+            heard=() if self.attendance is None else (self.attendance.heard,),
         )
 
     async def _open_api(self, secret: str, dialplans: dict[str, Dialplan]) -> None:

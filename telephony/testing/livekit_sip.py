@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -102,6 +102,7 @@ class LiveKitStandIn:
     async def __aenter__(self) -> LiveKitStandIn:
         app = web.Application()
         app.router.add_post("/twirp/livekit.{service}/{method}", self._answer)
+        self._more(app)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -113,6 +114,9 @@ class LiveKitStandIn:
     async def __aexit__(self, *exc: object) -> None:
         assert self._runner is not None
         await self._runner.cleanup()
+
+    def _more(self, app: web.Application) -> None:
+        """Further routes."""
 
     # -- what a test does -------------------------------------------------------------------------
 
@@ -274,7 +278,8 @@ Ring = Callable[[sip.CreateSIPParticipantRequest], Awaitable[sip.SIPParticipantI
 
 
 class SipBesideLiveKit(LiveKitStandIn):
-    """The SIP half alone, in front of a real server: requests about rooms go on to that.
+    """The SIP half alone, in front of a real server: all the rest goes on to that, so that ``url``
+    is a whole LiveKit with a SIP service.
 
     ``ring`` is asked about each ``CreateSIPParticipant``: it lets somebody of kind SIP join.
     """
@@ -285,14 +290,12 @@ class SipBesideLiveKit(LiveKitStandIn):
         self._ring = ring
 
     async def _answer(self, request: web.Request) -> web.Response:
+        method = request.match_info["method"]
         if request.match_info["service"] == "SIP":
             return await super()._answer(request)
         body = await request.read()
-        self._allow(
-            request,
-            request.match_info["method"],
-            self._parse(self._methods()[request.match_info["method"]][0], body, "RoomService"),
-        )
+        if request.match_info["service"] == "RoomService" and method in self._methods():
+            self._allow(request, method, self._parse(self._methods()[method][0], body, method))
         headers = {name: request.headers[name] for name in ("Authorization", "Content-Type")}
         async with (
             ClientSession() as session,
@@ -302,8 +305,51 @@ class SipBesideLiveKit(LiveKitStandIn):
                 body=await reply.read(), status=reply.status, content_type=reply.content_type
             )
 
+    def _more(self, app: web.Application) -> None:
+        app.router.add_get("/{path:.*}", self._pass_on)
+
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        """What the SDK asks before it joins, and the signalling of who has."""
+        url = f"{self._upstream}{request.rel_url}"
+        headers = {
+            name: value
+            for name, value in request.headers.items()
+            if name.lower() not in _OF_THE_CONNECTION
+        }
+        async with ClientSession() as session:
+            if request.headers.get("Upgrade", "").lower() != "websocket":
+                async with session.get(url, headers=headers) as reply:
+                    return web.Response(body=await reply.read(), status=reply.status)
+            async with session.ws_connect(url, headers=headers, max_msg_size=0) as far:
+                near = web.WebSocketResponse(max_msg_size=0)
+                await near.prepare(request)
+                one = asyncio.create_task(_copy(near, far))
+                two = asyncio.create_task(_copy(far, near))
+                await asyncio.wait({one, two}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.gather(near.close(), far.close())
+                await asyncio.gather(one, two)
+                return near
+
     async def _create(self, asked: sip.CreateSIPParticipantRequest) -> Message:
         return await self._ring(asked)
+
+
+_OF_THE_CONNECTION = frozenset(
+    {
+        "host", "connection", "upgrade", "sec-websocket-key", "sec-websocket-version",
+        "sec-websocket-extensions", "sec-websocket-protocol",
+    }
+)  # fmt: skip
+
+Socket = web.WebSocketResponse | ClientWebSocketResponse
+
+
+async def _copy(source: Socket, sink: Socket) -> None:
+    async for message in source:
+        if message.type is WSMsgType.BINARY:
+            await sink.send_bytes(message.data)
+        elif message.type is WSMsgType.TEXT:
+            await sink.send_str(message.data)
 
 
 def signed(event: WebhookEvent, *, key: str = KEY, secret: str = SECRET) -> tuple[bytes, str]:
