@@ -77,6 +77,10 @@ def _close(
     rates: Rates | None,
 ) -> list[Append]:
     events = known(rows)
+    if rows and events and isinstance(events[-1], CallEnded):
+        # Its node wrote the end after it was taken for dead: what is left to write is the row.
+        call = call.apply(events[-1])
+        return [Append(rows[-1], call, fold(call, events, rates))]
     batch: list[Append] = []
     seq = rows[-1].seq if rows else 0
     created = rows[-1].created_at if rows else call.created_at

@@ -12,7 +12,7 @@ from telephony.base.errors import Busy
 from telephony.calls import events as e
 from telephony.calls.callback import Callback
 from telephony.calls.orders import DialOrder
-from telephony.calls.outcome import Outcome
+from telephony.calls.outcome import Outcome, Status
 from telephony.calls.ports import Media, Recorded, ReferResult
 from telephony.calls.public import CallEvent
 from telephony.calls.record import CallReport
@@ -373,6 +373,23 @@ async def test_recovery_passes_over_what_it_cannot_read(world: World) -> None:
     assert first.data["outcome"]["status"] == "ended"
     assert second.data["outcome"]["status"] == "failed"
     assert last.status == "ended"
+
+
+async def test_a_call_whose_end_is_written_and_not_its_row_ends_once(world: World) -> None:
+    leg = world.carrier.offer("front-desk")
+    await world.settle()
+    session = only_session(world)
+    left = type(world.records)()
+    left.calls[session] = world.records.calls[session]
+    leg.leaves()
+    rows, report = await over(world)
+    left.rows[session] = list(rows)
+    nothing = Recorded(Path("x"), 0, 0, "failed", "nothing was written")
+    await recover(left, world.clock, world.kit.ids, lambda path: nothing)
+    assert {row.id for row in left.rows[session]} == {row.id for row in rows}
+    assert left.calls[session].status is Status.ENDED
+    assert left.calls[session].outcome == world.records.calls[session].outcome
+    assert left.reports[session].outcome == report.outcome
 
 
 async def test_one_call_that_cannot_be_closed_stops_no_other(
