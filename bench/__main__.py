@@ -29,6 +29,7 @@ QUICK: dict[str, str] = {
     "setup": "--rates 20 --seconds 4",
     "api": "--seconds 2",
     "parse": "",
+    "rooms": "--quick",
 }
 USUAL: dict[str, str] = {
     "transcode": "",
@@ -41,6 +42,7 @@ USUAL: dict[str, str] = {
     "setup": "--rates 100 200 --seconds 12",
     "api": "--seconds 10",
     "parse": "",
+    "rooms": "--step 10 --seconds 10",
 }
 FULL: dict[str, str] = {
     **USUAL,
@@ -50,6 +52,7 @@ FULL: dict[str, str] = {
     "loss": "",
     "setup": "--rates 50 100 200 250 300 --seconds 15",
     "api": "--seconds 20",
+    "rooms": "--seconds 20",
 }
 MEDIANS = ("calls", "bridge")
 """They take --runs and --seconds."""

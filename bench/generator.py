@@ -21,7 +21,7 @@ from bench.callers import Callers, Plan
 from bench.far import Far, share
 from bench.lines import Datagrams, Line, Registered
 from bench.ng import Engine
-from bench.sounds import voices
+from bench.sounds import paused, voices
 
 ROOM = 20_000
 """Lanes at most: sockets of this process."""
@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("--digit-every", type=float, default=0.0)
     parser.add_argument("--codec", default="PCMU")
     parser.add_argument("--callee-codec", default="PCMU")
+    parser.add_argument("--pause", type=int, default=0, help="silent frames of each 50 of PCMU")
     parser.add_argument("--bridged", type=int, default=0, help="1: each call comes back to us")
     parser.add_argument("--registrar", type=int, default=0, help="wait here for who registers")
     parser.add_argument("--rtpengine", type=int, default=0, help="its control port")
@@ -128,6 +129,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.disable()
     spoken = voices()
+    spoken["PCMU"] = paused(spoken["PCMU"], a.pause)
     line: Line
     if a.registrar:
         line = Registered(a.registrar)

@@ -158,6 +158,8 @@ class Service:
     """Trunks and numbers, as in telephony.toml."""
     dialplans: dict[str, str] = field(default_factory=dict)
     """By name, as YAML; without any those that ship."""
+    module: str = "telephony"
+    """What is run: the service, or something that runs it."""
 
     def __enter__(self) -> Service:
         self.folder = tempfile.TemporaryDirectory(prefix="telephony-bench-")
@@ -177,7 +179,7 @@ class Service:
         }
         self.log = (Path(self.folder.name) / "service.log").open("w+")
         self.process = subprocess.Popen(
-            [*pinned(self.core), sys.executable, "-m", "telephony", "serve"],
+            [*pinned(self.core), sys.executable, "-m", self.module, "serve"],
             env=environment,
             stdout=self.log,
             stderr=subprocess.STDOUT,

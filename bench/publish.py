@@ -29,6 +29,7 @@ ORDER = (
     "tick",
     "calls",
     "bridge",
+    "rooms",
     "loss",
     "detect",
     "amd",

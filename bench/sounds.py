@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 FRAMES = 50
 OCTETS = 160
@@ -93,6 +93,33 @@ def wideband() -> Voice | None:
             frame.sample_rate = 16000
             coded += b"".join(bytes(packet) for packet in encoder.encode(frame))
     return Voice(9, "G722", coded[-FRAMES * OCTETS :], bytes(256))
+
+
+def paused(voice: Voice, frames: int) -> Voice:
+    """A µ-law voice that is silent for the last ``frames`` of each 50."""
+    said = (FRAMES - frames) * OCTETS
+    return replace(voice, frames=voice.frames[:said] + SILENCE * frames)
+
+
+def opus() -> list[bytes]:
+    """The second as Opus packets of 20 ms, 24 kbit/s.
+
+    Raises:
+        ImportError: PyAV is not there.
+    """
+    import av
+    import numpy as np
+
+    encoder = av.CodecContext.create("libopus", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = 48000, "mono", "s16"
+    encoder.bit_rate = 24000
+    packets: list[bytes] = []
+    for _ in range(2):
+        for block in np.array(wave(48000), np.int16).reshape(FRAMES, 1, 960):
+            frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
+            frame.sample_rate = 48000
+            packets += [bytes(packet) for packet in encoder.encode(frame)]
+    return packets[-FRAMES:]
 
 
 def voices() -> dict[str, Voice]:

@@ -56,6 +56,7 @@ SOUND = "dB down at least"
 UP = tuple(f"µ-law 8 kHz to PCM {rate} kHz" for rate in (16, 24))
 DOWN = tuple(f"PCM {rate} kHz to µ-law 8 kHz" for rate in (16, 24))
 RTPENGINE = "rtpengine, user space"
+SDK = "LiveKit's SDK alone"
 TARGETS = (
     *(
         Target("transcode", f"{way}, {lanes} lanes", "ns a sample", 1 / times, peer)
@@ -93,6 +94,17 @@ TARGETS = (
         Target("bridge", f"{calls} calls, PCMU to {codec}", "ms mouth to ear, p99", 42)
         for codec in ("PCMU", "PCMA", "G722")
         for calls in (50, 500)
+    ),
+    *(Target("rooms", f"{calls} calls", CORE, 1.25, SDK) for calls in (10, 20)),
+    Target("rooms", "most calls held on a core", "calls", 2, SDK, most=False),
+    *(
+        Target("rooms", case, f"ms added, {way}, p99", 25)
+        for case in ("10 calls", "80 % of the most")
+        for way in ("caller to agent", "agent to caller")
+    ),
+    *(
+        Target("rooms", "80 % of the most", f"% of frames late or lost, {way}", 0)
+        for way in ("caller to agent", "agent to caller")
     ),
     *(
         Target("loss", f"{rate}% {kind}", "points better, 95 % from", 0, most=False)
