@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import itertools
 from collections.abc import Awaitable, Callable
@@ -345,11 +346,12 @@ Socket = web.WebSocketResponse | ClientWebSocketResponse
 
 
 async def _copy(source: Socket, sink: Socket) -> None:
-    async for message in source:
-        if message.type is WSMsgType.BINARY:
-            await sink.send_bytes(message.data)
-        elif message.type is WSMsgType.TEXT:
-            await sink.send_str(message.data)
+    with contextlib.suppress(ConnectionError):
+        async for message in source:
+            if message.type is WSMsgType.BINARY:
+                await sink.send_bytes(message.data)
+            elif message.type is WSMsgType.TEXT:
+                await sink.send_str(message.data)
 
 
 def signed(event: WebhookEvent, *, key: str = KEY, secret: str = SECRET) -> tuple[bytes, str]:
