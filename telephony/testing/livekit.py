@@ -20,12 +20,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import yaml
 from livekit import api
 
 BUILD = Path(__file__).parents[2] / "deploy" / "livekit" / "build.sh"
+CONFIG = BUILD.with_name("livekit.yaml")
 START = 15.0
 """Seconds a server gets to answer. It takes 0.1 s on a machine with nothing else to do."""
-ROOM = {"auto_create": True, "empty_timeout": 30, "departure_timeout": 5}
 
 
 class LiveKit:
@@ -60,24 +61,11 @@ class LiveKit:
         self.url = f"ws://127.0.0.1:{self.port}"
         self._folder = Path(tempfile.mkdtemp(prefix="telephony-livekit-"))
         self._process: subprocess.Popen[bytes] | None = None
-        self._config: dict[str, Any] = {
-            "port": self.port,
-            "bind_addresses": ["127.0.0.1"],
-            "keys": {self.key: self.secret},
-            "rtc": {
-                "node_ip": "127.0.0.1",
-                "use_external_ip": False,
-                "enable_loopback_candidate": True,
-                "ips": {"includes": ["127.0.0.1/32"]},
-                "udp_port": self.udp_port,
-                # Else ICE over TCP listens on every interface, and clients get public STUN servers.
-                "tcp_port": 0,
-                "stun_servers": ["127.0.0.1:3478"],
-            },
-            "turn": {"enabled": False},
-            "room": {**ROOM, **(room or {})},
-            "logging": {"level": "info", "json": False},
-        }
+        # The file that ships, on ports and with a key of our own.
+        self._config: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
+        self._config.update(port=self.port, keys={self.key: self.secret})
+        self._config["rtc"]["udp_port"] = self.udp_port
+        self._config["room"].update(room or {})
         if webhooks:
             self._config["webhook"] = {"api_key": self.key, "urls": list(webhooks)}
         if redis:
