@@ -16,6 +16,9 @@ from datetime import UTC, datetime
 
 import structlog
 
+MAX_SAID = 2000
+"""Characters of what a library says."""
+
 
 class SystemClock:
     """The machine's clocks. Nothing else in the project reads one."""
@@ -93,3 +96,21 @@ def configure_logging(level: str, form: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+    libraries = logging.getLogger()
+    libraries.handlers = [_Libraries(logging.WARNING)]
+
+
+class _Libraries(logging.Handler):
+    """What libraries say through Python's own logging, as lines of our log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            said = record.getMessage()[:MAX_SAID]
+        except Exception:
+            said = str(record.msg)[:MAX_SAID]
+        # LiveKit's SDK calls an error what every room does when it is closed.
+        fault = record.levelno >= logging.ERROR and not record.name.startswith("livekit")
+        log = structlog.get_logger(record.name)
+        (log.error if fault else log.warning)(
+            "a library says", library=record.name, said=said, exc_info=record.exc_info
+        )
