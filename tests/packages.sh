@@ -1,10 +1,10 @@
 #!/bin/sh
-# The tests drive real SIP gear, a real PostgreSQL and a real LiveKit: one that is missing is a
-# failure, not a skip.
+# The tests drive real SIP gear, a real PostgreSQL, a real LiveKit and a real browser: one that is
+# missing is a failure, not a skip.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 missing=
-for pair in sipp:sip-tester baresip:baresip-core; do
+for pair in sipp:sip-tester baresip:baresip-core chromium:chromium npm:npm; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 # Debian keeps the server's own tools out of the path.
@@ -23,5 +23,6 @@ if [ -n "$missing" ]; then
         exit 1
     fi
 fi
-# Where it cannot be built its tests fail and say why, and all the others still tell what they know.
+# What cannot be had fails its own tests, which say why; all the others still tell what they know.
+sh "$here/interop/browser/install.sh" >/dev/null || echo "The tests with a browser will fail." >&2
 sh "$here/../deploy/livekit/build.sh" >/dev/null || echo "The tests with LiveKit will fail." >&2
