@@ -59,7 +59,7 @@ class LiveKit:
         self.port = _free_port(socket.SOCK_STREAM)
         self.udp_port = _free_port(socket.SOCK_DGRAM)
         self.url = f"ws://127.0.0.1:{self.port}"
-        self._folder = Path(tempfile.mkdtemp(prefix="telephony-livekit-"))
+        self._folder = Path(tempfile.gettempdir(), f"telephony-livekit-{secrets.token_hex(6)}")
         self._process: subprocess.Popen[bytes] | None = None
         # The file that ships, on ports and with a key of our own.
         self._config: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
@@ -102,7 +102,7 @@ class LiveKit:
             RuntimeError: it does not answer, and what it says.
         """
         # JSON is YAML. From a file: what is on a command line everybody can read.
-        self._folder.mkdir(exist_ok=True)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         config = self._folder / "livekit.yaml"
         config.write_text(json.dumps(self._config))
         with self._log.open("ab") as said:
