@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import structlog
 from aiohttp import web
@@ -51,11 +52,12 @@ from telephony.media.salvage import salvage
 from telephony.media.workers.engine import WorkerEngine
 from telephony.metrics import Collector, renderer
 from telephony.rooms.attendance import Attendance
-from telephony.rooms.livekit import LiveKitRooms
+from telephony.rooms.livekit import Host, LiveKitRooms
 from telephony.rooms.local import LocalRooms
 from telephony.rooms.passes import Passes
 from telephony.rooms.server import RoomServer
 from telephony.rooms.tokens import LiveKitTokens
+from telephony.rooms.workers.host import WorkerHost
 from telephony.settings import Settings, ensure_node, ensure_secret
 from telephony.speech.espeak import EspeakSynth
 from telephony.speech.prompts import Prompts
@@ -246,7 +248,7 @@ class App:
     def _media_engine(self) -> MediaEngine:
         """In this process, or in so many workers."""
         settings = self.settings
-        config, count = media_config(settings), media_workers(settings)
+        config, count = media_config(settings), workers(settings.media_workers)
         if not count:
             return Engine(config, self.clock, rng=self.rng, trace=self.trace)
         return WorkerEngine(
@@ -277,7 +279,14 @@ class App:
 
     async def _open_api(self, secret: str, dialplans: dict[str, Dialplan]) -> None:
         settings = self.settings
-        collector = Collector(self.switchboard, self.journal, self.carrier, self.engine, self.trace)
+        collector = Collector(
+            self.switchboard,
+            self.journal,
+            self.carrier,
+            self.engine,
+            self.trace,
+            self.agent_rooms,
+        )
         host, port = self.carrier.address
         shown = settings.external_address or host
         deps = Deps(
@@ -482,10 +491,10 @@ def media_config(settings: Settings) -> MediaConfig:
     )
 
 
-def media_workers(settings: Settings) -> int:
-    """How many processes the media engine has beside this one; ``auto`` leaves it one core."""
-    if settings.media_workers != "auto":
-        return settings.media_workers
+def workers(wanted: int | Literal["auto"]) -> int:
+    """How many processes there are beside this one; ``auto`` leaves it one core."""
+    if wanted != "auto":
+        return wanted
     return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
@@ -553,11 +562,18 @@ def _agent_rooms(
     if found is None:
         return None
     url, key, secret = found
-    # The SDK costs 80 MB and a dozen threads: who has no LiveKit server does not pay for it.
-    from telephony.rooms.here import Here
+    host: Host
+    if count := workers(settings.room_workers):
+        host = WorkerHost(
+            clock, count=count, log_level=settings.log_level, log_form=settings.log_format
+        )
+    else:
+        # The SDK costs 80 MB and a dozen threads: only who has its rooms here pays for it.
+        from telephony.rooms.here import Here
 
+        host = Here(clock)
     server = RoomServer(url, key, secret)
-    return LiveKitRooms(server, Passes(key, secret), Here(clock), rooms, engine, clock)
+    return LiveKitRooms(server, Passes(key, secret), host, rooms, engine, clock)
 
 
 def _tokens(settings: Settings) -> LiveKitTokens | None:

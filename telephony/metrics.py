@@ -19,6 +19,7 @@ from telephony.carriers.trunk.registrations import RegistrationState
 from telephony.media.contract import MediaEngine
 from telephony.media.stats import BOUNDS_MS, Histogram
 from telephony.media.tally import COUNTED
+from telephony.rooms.livekit import LiveKitRooms
 from telephony.switchboard.journal import Journal
 from telephony.switchboard.switchboard import Switchboard
 
@@ -33,7 +34,9 @@ class Collector:
         carrier: TrunkCarrier,
         engine: MediaEngine,
         trace: Trace,
+        rooms: LiveKitRooms | None = None,
     ) -> None:
+        self._rooms = rooms
         self._switchboard = switchboard
         self._journal = journal
         self._carrier = carrier
@@ -44,6 +47,8 @@ class Collector:
         yield from self._calls()
         yield from self._media()
         yield from self._legs()
+        if self._rooms is not None:
+            yield from self._agent_rooms(self._rooms)
         yield _gauge("telephony_journal_waiting", "Events not on disk yet", self._journal.depth)
         yield _gauge("telephony_store_down", "1 while the store is away", self._journal.down)
         yield _counter("telephony_journal_events", "Events on disk", self._journal.appended)
@@ -93,6 +98,37 @@ class Collector:
             family = HistogramMetricFamily(name, words)
             family.add_metric([], _buckets(histogram), sum_value=histogram.sum_ms / 1000)
             yield family
+
+    def _agent_rooms(self, rooms: LiveKitRooms) -> Iterator[Metric]:
+        """Calls in rooms with agents; frames are of 20 ms."""
+        figures = rooms.figures()
+        yield _gauge("telephony_rooms_open", "Calls in rooms with agents", rooms.open_links)
+        yield _counter("telephony_rooms_entered", "Calls that entered one", rooms.entered)
+        yield _gauge("telephony_rooms_queue_frames", "Deepest queue of a room", figures.depth)
+        yield _counter(
+            "telephony_rooms_frames",
+            "Frames that were not on time, by what became of them",
+            [
+                ("caller_lost", figures.heard_lost),
+                ("caller_pause_left_out", figures.heard_skipped),
+                ("caller_refused", figures.heard_failed),
+                ("room_dropped", figures.said_dropped),
+                ("room_late", figures.said_late),
+            ],
+            "what",
+        )
+        labels = ["worker"]
+        alive = GaugeMetricFamily("telephony_room_worker_up", "1 while it runs", labels=labels)
+        load = GaugeMetricFamily("telephony_room_worker_rooms", "Its rooms", labels=labels)
+        restarts = CounterMetricFamily(
+            "telephony_room_worker_restarts",
+            "Processes that died and were followed by another",
+            labels=labels,
+        )
+        for name, up, count, again in rooms.workers():
+            for family, value in ((alive, up), (load, count), (restarts, again)):
+                family.add_metric([name], float(value))
+        yield from (alive, load, restarts)
 
     def _legs(self) -> Iterator[Metric]:
         """Of the sound of legs that are over."""

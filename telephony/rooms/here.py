@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import weakref
-
 from telephony.base.clock import Clock
+from telephony.rooms.figures import Figures
 from telephony.rooms.link import Link
-from telephony.rooms.sdk import Sdk
 from telephony.rooms.stay import Stay
-from telephony.rooms.watch import LOOK_SECONDS
+from telephony.rooms.stays import Stays
 
 
 class Here:
@@ -18,47 +14,26 @@ class Here:
 
     def __init__(self, clock: Clock, *, direct: bool | None = None) -> None:
         """``direct`` False: the SDK's stock path."""
-        self._clock = clock
-        self._direct = direct
-        self._sdk: Sdk | None = None
-        self._stays: weakref.WeakSet[Stay] = weakref.WeakSet()
-        self._watch: asyncio.Task[None] | None = None
-
-    @property
-    def sdk(self) -> Sdk:
-        assert self._sdk is not None
-        return self._sdk
+        self.stays = Stays(clock, direct=direct)
 
     async def start(self) -> None:
-        self._sdk = Sdk(direct=self._direct)
-        self._watch = asyncio.get_running_loop().create_task(self._look())
+        await self.stays.start()
 
     async def stop(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+        await self.stays.stop()
 
     def ready(self) -> str | None:
         return None
 
     def open(self, link: Link) -> Stay:
         meeting = link.meeting
-        stay = Stay(
-            self.sdk,
-            meeting.rate,
-            self._clock.monotonic,
-            link.told,
-            alone=meeting.dispatch is None,
-        )
-        self._stays.add(stay)
-        return stay
+        return self.stays.open(meeting.rate, link.told, alone=meeting.dispatch is None)
 
     def ticked(self) -> None:
         """The SDK has each frame already."""
 
-    async def _look(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            for stay in list(self._stays):
-                stay.look()
+    def figures(self) -> Figures:
+        return self.stays.figures()
+
+    def workers(self) -> list[tuple[str, bool, int, int]]:
+        return []

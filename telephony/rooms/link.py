@@ -93,6 +93,8 @@ class Link:
         self._speaks_first = True
         self._agents_heard = True
         self._calling = 0
+        self._muted = False
+        self._announced = False
 
     @property
     def leg(self) -> str:
@@ -131,6 +133,7 @@ class Link:
             self.stay.send_digits("".join(x for x in digits if x in DIGITS)[:MAX_DIGITS])
 
     def mute(self, on: bool) -> None:
+        self._muted = on
         if self.stay is not None and not self._over:
             self.stay.mute(on)
 
@@ -193,8 +196,6 @@ class Link:
                 )
             )
 
-    _announced = False
-
     def _away(self) -> None:
         if self._inside:
             self._inside = False
@@ -229,10 +230,20 @@ class Link:
         if not self._over and self.stay is not None:
             self.stay.enter(self._house.server.url, self._house.token(self.meeting))
 
-    def lost_worker(self, stay: Staying) -> None:
-        """The process in which the stay was is gone; here is another."""
-        self.stay = stay
+    @property
+    def over(self) -> bool:
+        return self._over
+
+    def interrupted(self) -> None:
+        """The process in which the stay was is gone, and there is no other yet."""
+        self.stay = None
         self._away()
+
+    def moved(self, stay: Staying) -> None:
+        """The stay is gone, and here is one in another process."""
+        self._away()
+        self.stay = stay
+        stay.mute(self._muted)
         self._enter()
 
     def _came(self, identity: str, kind: str) -> None:

@@ -50,6 +50,14 @@ class Host(Protocol):
         """Every frame of this tick was handed over."""
         ...
 
+    def figures(self) -> Figures:
+        """Of every stay that was and is."""
+        ...
+
+    def workers(self) -> list[tuple[str, bool, int, int]]:
+        """Name, whether it lives, its rooms, how often it was restarted."""
+        ...
+
 
 class LiveKitRooms:
     """``await start()`` before the first meeting, ``await stop()`` after the last."""
@@ -73,7 +81,6 @@ class LiveKitRooms:
         self._rooms = rooms
         self._engine = engine
         self._links: dict[str, Link] = {}
-        self._past = Figures()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._faulty: set[str] = set()
@@ -126,12 +133,11 @@ class LiveKitRooms:
 
     def figures(self) -> Figures:
         """Of every link that was and is."""
-        found = Figures()
-        found.add(self._past)
-        for link in self._links.values():
-            if link.stay is not None:
-                found.add(link.stay.figures())
-        return found
+        return self._host.figures()
+
+    def workers(self) -> list[tuple[str, bool, int, int]]:
+        """Its processes: name, whether it lives, its rooms, restarts. None: rooms are here."""
+        return self._host.workers()
 
     # -- media.contract.Attendant ---------------------------------------------------------------
 
@@ -187,9 +193,5 @@ class LiveKitRooms:
         self._faulty.discard(link.leg)
         if self._links.get(link.leg) is link:
             del self._links[link.leg]
-        if link.stay is not None:
-            figures = link.stay.figures()
-            figures.depth = 0
-            self._past.add(figures)
         for identity in (AGENTS, link.leg):
             self._rooms.leave(link.meeting.room, identity)

@@ -16,14 +16,23 @@ class Stay:
     """Implements ``Staying`` beside the SDK."""
 
     def __init__(
-        self, sdk: Sdk, rate: int, now: Callable[[], float], tell: Tell, *, alone: bool = False
+        self,
+        sdk: Sdk,
+        rate: int,
+        now: Callable[[], float],
+        tell: Tell,
+        *,
+        alone: bool = False,
+        closed: Callable[[Stay], None] = lambda stay: None,
     ) -> None:
-        """``alone``: no agent is waited for; whoever subscribes is spoken to."""
+        """``alone``: no agent is waited for; whoever subscribes is spoken to. ``closed`` is called
+        when it is, while its figures can still be read."""
         self._sdk = sdk
         self._rate = rate
         self._now = now
         self._tell = tell
         self._alone = alone
+        self._closed = closed
         self._feed = Feed()
         self._muted = False
         self._past = Figures()
@@ -72,6 +81,7 @@ class Stay:
         return found
 
     def close(self) -> None:
+        self._closed(self)
         self._drop()
 
     def _drop(self) -> None:

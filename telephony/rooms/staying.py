@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from telephony.audio.mix import Samples
-from telephony.rooms.figures import Figures
 
 Tell = Callable[..., None]
 """``tell(fact, *values)``: ``in`` · ``over`` reason · ``away`` · ``back`` seconds · ``came``
@@ -39,8 +38,6 @@ class Staying(Protocol):
     def hear(self, frame: Samples) -> None:
         """20 ms of the leg."""
         ...
-
-    def figures(self) -> Figures: ...
 
     def close(self) -> None:
         """Leave for good; nothing is told any more. Idempotent."""

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from telephony.app import media_workers
+from telephony.app import workers
 from telephony.settings import Settings
 
 
@@ -17,4 +17,5 @@ def test_so_many_workers(
     given: int | str, cores: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
-    assert media_workers(Settings(media_workers=given)) == count  # type: ignore[arg-type]
+    assert workers(Settings(media_workers=given).media_workers) == count  # type: ignore[arg-type]
+    assert workers(Settings(room_workers=given).room_workers) == count  # type: ignore[arg-type]

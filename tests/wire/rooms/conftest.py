@@ -23,6 +23,7 @@ from telephony.rooms.livekit import LiveKitRooms
 from telephony.rooms.local import LocalRooms
 from telephony.rooms.passes import Passes
 from telephony.rooms.server import RoomServer
+from telephony.rooms.workers.host import WorkerHost
 from telephony.system import SystemClock
 from telephony.testing.audio import heard, tone
 from telephony.testing.livekit import LiveKit
@@ -70,6 +71,7 @@ class Hall:
     server: LiveKit
     engine: MediaEngine
     rooms: LiveKitRooms
+    host: Here | WorkerHost
     calls: list[Caller] = field(default_factory=list)
 
     async def call(
@@ -107,21 +109,23 @@ class Hall:
 MakeHall = Callable[[LiveKit], Awaitable[Hall]]
 
 
-@pytest.fixture(params=["direct", "stock"])
-def path(request: pytest.FixtureRequest) -> bool:
-    """Both ways to the SDK."""
-    return bool(request.param == "direct")
+@pytest.fixture(params=["direct", "stock", "worker"])
+def path(request: pytest.FixtureRequest) -> str:
+    """Both ways to the SDK in this process, and a process of its own."""
+    return str(request.param)
 
 
 @pytest.fixture
-async def open_hall(path: bool) -> AsyncIterator[MakeHall]:
+async def open_hall(path: str) -> AsyncIterator[MakeHall]:
     halls: list[Hall] = []
 
     async def make(server: LiveKit) -> Hall:
         clock = SystemClock()
         engine = Engine(MediaConfig(ports=PORTS, max_lanes=8), clock, rng=random.Random(1))
         await engine.start()
-        host = Here(clock, direct=path)
+        host: Here | WorkerHost = Here(clock, direct=path == "direct")
+        if path == "worker":
+            host = WorkerHost(clock, count=1)
         rooms = LiveKitRooms(
             RoomServer(server.url, server.key, server.secret),
             Passes(server.key, server.secret),
@@ -131,8 +135,9 @@ async def open_hall(path: bool) -> AsyncIterator[MakeHall]:
             clock,
         )
         await rooms.start()
-        assert host.sdk.direct is path
-        halls.append(Hall(server, engine, rooms))
+        if isinstance(host, Here):
+            assert host.stays.sdk.direct == (path == "direct")
+        halls.append(Hall(server, engine, rooms, host))
         return halls[-1]
 
     yield make

@@ -38,8 +38,8 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def path() -> bool:
-    return True
+def path() -> str:
+    return "direct"
 
 
 @pytest.fixture
