@@ -125,6 +125,8 @@ class FakeLeg:
         self.id, self._emit = leg, emit
 
     def answer(self) -> None:
+        if "answer" in self.orders or self.outcome is not None:
+            return
         self.orders.append("answer")
         self._emit(LegAnswered(at=self._carrier.clock.now(), leg=self.id, codec="PCMU"))
 

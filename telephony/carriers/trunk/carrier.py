@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from random import Random
 from typing import cast
@@ -32,7 +32,7 @@ from telephony.carriers.dead_leg import DeadLeg
 from telephony.carriers.trunk.addresses import Addresses
 from telephony.carriers.trunk.board import Board
 from telephony.carriers.trunk.config import TrunkConfig
-from telephony.carriers.trunk.dialing import Dialling
+from telephony.carriers.trunk.dialing import Dialling, Find
 from telephony.carriers.trunk.door import Door
 from telephony.carriers.trunk.identity import number_for_trunk
 from telephony.carriers.trunk.leg import TrunkLeg
@@ -66,8 +66,6 @@ log = structlog.get_logger("telephony.trunk")
 HOUSEKEEPING_SECONDS = 30.0
 FLUSH_SECONDS = 0.05
 """Between two looks whether BYEs, CANCELs and un-registrations were answered."""
-
-_Waves = Awaitable[Sequence[Wave]]
 
 
 class TrunkCarrier:
@@ -265,8 +263,8 @@ class TrunkCarrier:
             return self._stillborn(request, emit, outcome)
         self._caps.begin(trunk.id, now, outbound=True)
         user = number_for_trunk(request.to, trunk)
-        waves = waves_of_trunk(trunk, user, line.resolve, line.silences, now)
-        return self._launch(line, Place(trunk=trunk), request, emit, waves)
+        find = partial(waves_of_trunk, trunk, user, line.resolve, line.silences, now)
+        return self._launch(line, Place(trunk=trunk), request, emit, find)
 
     def _dial_phone(self, line: Line, request: DialRequest, emit: Emit) -> LegControl:
         phone = next((p for p in self._directory.phones() if p.user == request.to), None)
@@ -277,16 +275,16 @@ class TrunkCarrier:
             # What a registrar's proxy answers for a user who is not there (RFC 3261 §16.5).
             return self._stillborn(request, emit, Outcome.no_answer(480))
         waves = waves_of_phone(bindings, self._config.max_forks)
-        return self._launch(line, Place(phone=phone), request, emit, _known(waves))
+        return self._launch(line, Place(phone=phone), request, emit, partial(_known, waves))
 
     def _launch(
-        self, line: Line, place: Place, request: DialRequest, emit: Emit, waves: _Waves
+        self, line: Line, place: Place, request: DialRequest, emit: Emit, find: Find
     ) -> TrunkLeg:
         leg = TrunkLeg(line, place, request=request, emit=emit, ended=self._leg_ended)
         self._leg_begun(leg)
         dialling = Dialling(line, leg)
         leg.dial(dialling, request.ring_seconds)
-        dialling.start(waves)
+        dialling.start(find)
         return leg
 
     def _stillborn(self, request: DialRequest, emit: Emit, outcome: Outcome) -> LegControl:

@@ -8,7 +8,7 @@ sent so much as a 100 after some seconds is given up for the next: CANCEL follow
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +25,9 @@ from telephony.sip.auth import Credentials
 from telephony.sip.events import Answered, Ending, EndKind, Progress, SessionEnded, SipEvent
 
 log = structlog.get_logger("telephony.trunk")
+
+Find = Callable[[], Awaitable[Sequence[Wave]]]
+"""Where a call goes. Asked only when it is dialled: it may be given up before."""
 
 ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 """RFC 3326 §3.1: so that the other phones do not show a missed call."""
@@ -77,9 +80,9 @@ class Dialling:
         self._task: asyncio.Task[None] | None = None
         self._over = False
 
-    def start(self, waves: Awaitable[Sequence[Wave]]) -> None:
+    def start(self, find: Find) -> None:
         """Begin as soon as it is known where to."""
-        self._task = asyncio.ensure_future(self._begin(waves))
+        self._task = asyncio.ensure_future(self._begin(find))
 
     def give_up(self, reason: str) -> None:
         """CANCEL whatever rings; nothing is reported any more."""
@@ -139,9 +142,9 @@ class Dialling:
 
     # -- inside -----------------------------------------------------------------------------------
 
-    async def _begin(self, waves: Awaitable[Sequence[Wave]]) -> None:
+    async def _begin(self, find: Find) -> None:
         try:
-            self._waves = list(await waves)
+            self._waves = list(await find())
             if not self._over:
                 self._next()
         except asyncio.CancelledError:
