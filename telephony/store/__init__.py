@@ -35,6 +35,7 @@ from telephony.store.keys import Keys
 from telephony.store.knowledge import Knowledge
 from telephony.store.kyb import KybSubmissions
 from telephony.store.ledger import Ledger
+from telephony.store.news import News
 from telephony.store.nodes import Nodes
 from telephony.store.orders import Orders
 from telephony.store.organizations import Organizations
@@ -75,6 +76,7 @@ class Store:
     nodes: Nodes
     orders: Orders
     directory: LiveDirectory
+    news: News
     trunks: Accounts[Trunk]
     phones: Accounts[Phone]
     numbers: Accounts[PhoneNumber]
@@ -100,8 +102,8 @@ class Store:
             keys=Keys(database),
             organizations=Organizations(database),
             kyb=KybSubmissions(database),
-            agents=Agents(database, cipher, directory.agents),
-            tools=Tools(database, cipher, directory.agents),
+            agents=Agents(database, cipher, directory),
+            tools=Tools(database, cipher, directory),
             knowledge=Knowledge(database),
             webhooks=Webhooks(database, cipher),
             deliveries=Deliveries(database),
@@ -109,6 +111,7 @@ class Store:
             nodes=Nodes(database, node),
             orders=Orders(database),
             directory=directory,
+            news=News(database, directory),
             trunks=Accounts(database, directory, cipher, TRUNK, files.trunks),
             phones=Accounts(database, directory, cipher, PHONE, files.phones),
             numbers=Accounts(database, directory, cipher, NUMBER, files.numbers),
@@ -140,10 +143,12 @@ class Store:
         return store
 
     async def start(self, now: datetime) -> None:
-        """What the service does once, and a command beside it must not: say that it is here, free
-        the keys whose requests died with its last process, and see that there is an organization.
+        """What the service does once, and a command beside it must not: say that it is here, hear
+        of what others change, free the keys whose requests died with its last process, and see that
+        there is an organization.
         """
         await self.nodes.begin(now)
+        self.news.start()
         await self.idempotency.recover()
         if await self.organizations.get(DEFAULT_ORGANIZATION) is None:
             await self.organizations.put(
@@ -152,5 +157,6 @@ class Store:
 
     async def close(self) -> None:
         """Finish what was begun and close."""
+        await self.news.close()
         await self.calls.changes.close()
         await self.database.close()

@@ -89,7 +89,9 @@ class Accounts(Generic[Item]):
         self, statement: sa.Insert | sa.Update | sa.Delete, item: Item | None = None
     ) -> bool:
         async def work(connection: AsyncConnection) -> int:
-            return (await connection.execute(statement)).rowcount
+            changed = (await connection.execute(statement)).rowcount
+            await self._directory.announce(connection)
+            return changed
 
         try:
             changed = await self._database.write(work)

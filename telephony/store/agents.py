@@ -12,12 +12,12 @@ from telephony.accounts.agents import MAX_AGENTS, MAX_TOOLS, Agent, Tool
 from telephony.accounts.knowledge import MAX_BASES, KnowledgeBase
 from telephony.base.errors import Conflict, NotFound, StoreUnavailable
 from telephony.store.database import Database
+from telephony.store.directory import LiveDirectory
 from telephony.store.knowledge import base_row, check_room
 from telephony.store.secrets import Cipher
 from telephony.store.staff import (
     ALL_AGENTS,
     ALL_TOOLS,
-    LiveAgents,
     agent_row,
     read_agent,
     read_tool,
@@ -32,10 +32,10 @@ _KEPT = {"id", "organization", "agent", "name", "created_at"}
 class Agents:
     """``AgentStore`` over the database."""
 
-    def __init__(self, database: Database, cipher: Cipher, live: LiveAgents) -> None:
+    def __init__(self, database: Database, cipher: Cipher, directory: LiveDirectory) -> None:
         self._database = database
         self._cipher = cipher
-        self._live = live
+        self._directory = directory
 
     async def find(self, organization: str) -> list[Agent]:
         return await self._read(agents.c.organization == organization)
@@ -54,9 +54,10 @@ class Agents:
             await check_room(connection, knowledge_bases, bases, MAX_BASES, "knowledge bases")
             await connection.execute(sa.insert(agents).values(row))
             await connection.execute(sa.insert(knowledge_bases).values(base_row(base)))
+            await self._directory.announce(connection, agent.id)
 
         await self._database.write(work)
-        await self._live.look(agent.id)
+        await self._directory.agents.look(agent.id)
 
     async def replace(self, agent: Agent) -> None:
         row = agent_row(agent, self._cipher)
@@ -67,11 +68,13 @@ class Agents:
         )
 
         async def work(connection: AsyncConnection) -> bool:
-            return bool((await connection.execute(statement)).rowcount)
+            changed = bool((await connection.execute(statement)).rowcount)
+            await self._directory.announce(connection, agent.id)
+            return changed
 
         if not await self._database.write(work):
             raise NotFound("not found")
-        await self._live.look(agent.id)
+        await self._directory.agents.look(agent.id)
 
     async def remove(self, organization: str, agent: str) -> bool:
         # Locked where rows can be (PostgreSQL), so that two who delete the last two see each other.
@@ -95,10 +98,11 @@ class Agents:
             await connection.execute(bases)
             # Its tools go with it.
             await connection.execute(sa.delete(agents).where(agents.c.id == agent))
+            await self._directory.announce(connection, agent)
             return True
 
         removed = await self._database.write(work)
-        await self._live.look(agent)
+        await self._directory.agents.look(agent)
         return removed
 
     async def _read(self, *conditions: sa.ColumnElement[bool]) -> list[Agent]:
@@ -112,10 +116,10 @@ class Agents:
 class Tools:
     """``ToolStore`` over the database."""
 
-    def __init__(self, database: Database, cipher: Cipher, live: LiveAgents) -> None:
+    def __init__(self, database: Database, cipher: Cipher, directory: LiveDirectory) -> None:
         self._database = database
         self._cipher = cipher
-        self._live = live
+        self._directory = directory
 
     async def find(self, organization: str, agent: str) -> list[Tool]:
         c = agent_tools.c
@@ -137,6 +141,7 @@ class Tools:
                 raise NotFound("not found")
             await check_room(connection, agent_tools, beside, MAX_TOOLS, "tools")
             await connection.execute(sa.insert(agent_tools).values(row))
+            await self._directory.announce(connection, tool.agent)
 
         try:
             await self._database.write(work)
@@ -144,7 +149,7 @@ class Tools:
             if isinstance(error.__cause__, IntegrityError):
                 raise Conflict(f"name: this agent has a tool {tool.name}") from error
             raise
-        await self._live.look(tool.agent)
+        await self._directory.agents.look(tool.agent)
 
     async def replace(self, tool: Tool) -> None:
         row = tool_row(tool, self._cipher)
@@ -163,10 +168,12 @@ class Tools:
 
     async def _change(self, statement: sa.Update | sa.Delete, agent: str) -> bool:
         async def work(connection: AsyncConnection) -> bool:
-            return bool((await connection.execute(statement)).rowcount)
+            touched = bool((await connection.execute(statement)).rowcount)
+            await self._directory.announce(connection, agent)
+            return touched
 
         changed = await self._database.write(work)
-        await self._live.look(agent)
+        await self._directory.agents.look(agent)
         return changed
 
     async def _read(self, *conditions: sa.ColumnElement[bool]) -> list[Tool]:

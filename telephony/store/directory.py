@@ -1,13 +1,15 @@
 """The live picture of all that routes: what the settings file says, then the rows.
 
 Signalling reads it for every request, so it lies in memory. It is read again after each
-change that this process makes, before the change's call returns.
+change that this process makes, before the change's call returns; of what another makes
+``store.news`` hears.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -32,6 +34,11 @@ from telephony.store.database import Database
 from telephony.store.secrets import Cipher
 from telephony.store.staff import LiveAgents
 from telephony.store.tables import phone_numbers, phones, trunks
+
+CHANNEL = "telephony_directory"
+_NOTIFY = sa.text("SELECT pg_notify(:channel, :said)").bindparams(
+    sa.bindparam("channel", type_=sa.Text), sa.bindparam("said", type_=sa.Text)
+)
 
 log = structlog.get_logger("telephony.store.directory")
 
@@ -127,6 +134,8 @@ class LiveDirectory:
         self._by_e164: dict[str, PhoneNumber] = {}
         self._watchers: list[Callable[[], None]] = []
         self._turn = asyncio.Lock()
+        # By which this process knows what it said itself.
+        self._mark = secrets.token_hex(8)
         self._index()
 
     async def load(self) -> None:
@@ -160,6 +169,22 @@ class LiveDirectory:
             except Exception:
                 # A watcher's fault is its own: the change is made, and the others must hear.
                 log.exception("a watcher of the directory failed")
+
+    async def announce(self, connection: AsyncConnection, agent: str = "") -> None:
+        """Part of the transaction that changes an agent, or without one anything else: other
+        processes read it again when it commits."""
+        if not self._database.sqlite:
+            values = {"channel": CHANNEL, "said": f"{self._mark} {agent}"}
+            await connection.execute(_NOTIFY, values)
+
+    async def again(self, said: Collection[str]) -> None:
+        """Read what others announced. Raises as ``load``."""
+        ours = f"{self._mark} "
+        whose = {text.partition(" ")[2] for text in said if not text.startswith(ours)}
+        if "" in whose:
+            await self.load()
+        for agent in whose - {""}:
+            await self.agents.look(agent)
 
     def _index(self) -> None:
         self._by_e164 = {number.e164: number for number in self._numbers}
