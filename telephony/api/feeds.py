@@ -74,14 +74,17 @@ class Feed:
 
     async def refresh(self) -> None:
         """Read what is new and give it to all. Raises StoreUnavailable."""
-        call = await self._calls.get(self._organization, self._session)
         last = self._events[-1].seq if self._events else 0
         events = await self._calls.events_of(self._organization, self._session, last)
-        self._events += events
+        # The row after its events: it then is as far as they are, and a stream whose last event
+        # ends it has told the status that goes with it.
+        call = await self._calls.get(self._organization, self._session)
+        posted = await self._calls.turns_of(self._organization, self._session)
         if call is None:
             return
+        # All was read: what is kept from here on is given to all, or nothing is.
+        self._events += events
         before, self._call = self._call, call
-        posted = await self._calls.turns_of(self._organization, self._session)
         turns = turns_of(self._session, self._events, posted)
         new = [turn for turn in turns if turn.index not in self._turns]
         self._turns |= {turn.index: turn for turn in new}

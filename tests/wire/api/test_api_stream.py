@@ -11,6 +11,7 @@ import pytest
 
 from telephony.api import feeds, streams
 from telephony.base.clock import parse_iso
+from telephony.base.errors import StoreUnavailable
 from telephony.base.ids import phone_identity
 from telephony.calls import events as e
 from telephony.calls.outcome import EndedBy, Outcome
@@ -229,6 +230,59 @@ async def test_while_the_store_is_away_a_stream_waits_and_goes_on(
     api.store.down = False
     await live.finish()
     assert (await client.rest())[-1] == ("end", {"reason": "session_ended"})
+
+
+READS = ["get", "events_of", "turns_of"]
+
+
+@pytest.mark.parametrize("when", ["before", "behind"])
+@pytest.mark.parametrize("name", READS)
+async def test_an_end_that_is_written_amidst_a_reading_is_told_whole(
+    api: Any, monkeypatch: pytest.MonkeyPatch, name: str, when: str
+) -> None:
+    live = Live(api)
+    await live.go_on(2)
+    client = await open_stream(api, live.call.id)
+    told = [await client.next() for _ in range(3)]
+    read = getattr(api.store.calls, name)
+
+    async def amidst(*args: Any) -> Any:
+        monkeypatch.setattr(api.store.calls, name, read)
+        if when == "before":
+            await live.finish()
+        found = await read(*args)
+        await live.finish()
+        return found
+
+    monkeypatch.setattr(api.store.calls, name, amidst)
+    api.store.calls.changes.wrote([live.call.id])
+    told += await client.rest()
+    assert [data["status"] for kind, data in told if kind == "status"] == ["active", "ended"]
+    events = (await api.get(f"/v1/calls/{live.call.id}/events")).body["events"]
+    assert [data["id"] for kind, data in told if kind == "event"] == [row["id"] for row in events]
+
+
+@pytest.mark.parametrize("name", READS)
+async def test_a_reading_that_fails_half_way_leaves_no_gap(
+    api: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(feeds, "RETRY_SECONDS", 0.0)
+    live = Live(api)
+    await live.go_on(1)
+    client = await open_stream(api, live.call.id)
+    told = [await client.next() for _ in range(2)]
+    read = getattr(api.store.calls, name)
+
+    async def fails(*args: Any) -> Any:
+        monkeypatch.setattr(api.store.calls, name, read)
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(api.store.calls, name, fails)
+    await live.finish()
+    told += await client.rest()
+    events = (await api.get(f"/v1/calls/{live.call.id}/events")).body["events"]
+    assert [data["id"] for kind, data in told if kind == "event"] == [row["id"] for row in events]
+    assert any(kind == "transcript" for kind, _ in told)
 
 
 # --- a worker's transcript -----------------------------------------------------------------
