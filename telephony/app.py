@@ -286,6 +286,7 @@ class App:
             self.engine,
             self.trace,
             self.agent_rooms,
+            self.livekit,
         )
         host, port = self.carrier.address
         shown = settings.external_address or host

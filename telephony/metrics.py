@@ -14,6 +14,7 @@ from prometheus_client.core import (
 )
 
 from telephony.base.trace import Trace
+from telephony.carriers.livekit.carrier import LiveKitCarrier
 from telephony.carriers.trunk.carrier import TrunkCarrier
 from telephony.carriers.trunk.registrations import RegistrationState
 from telephony.media.contract import MediaEngine
@@ -35,7 +36,9 @@ class Collector:
         engine: MediaEngine,
         trace: Trace,
         rooms: LiveKitRooms | None = None,
+        livekit: LiveKitCarrier | None = None,
     ) -> None:
+        self._livekit = livekit
         self._rooms = rooms
         self._switchboard = switchboard
         self._journal = journal
@@ -63,7 +66,8 @@ class Collector:
     def _calls(self) -> Iterator[Metric]:
         board = self._switchboard
         yield _gauge("telephony_calls_live", "Calls that live", board.live)
-        yield _gauge("telephony_legs_live", "Legs that live", self._carrier.legs)
+        legs = self._carrier.legs + (0 if self._livekit is None else self._livekit.legs)
+        yield _gauge("telephony_legs_live", "Legs that live", legs)
         yield _counter("telephony_calls_ended", "Calls by status", board.ended.items(), "status")
         yield _counter(
             "telephony_calls_refused", "Refused before admission", board.refused.items(), "cause"

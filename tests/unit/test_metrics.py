@@ -43,6 +43,7 @@ def page(tally: Tally, stats: TickStats) -> dict[str, dict[tuple[str, ...], floa
         SimpleNamespace(legs=1, refused=Counter({403: 2}), status=list, tally=tally),  # type: ignore[arg-type]
         SimpleNamespace(lanes=1, stats=stats, parts=lambda: [Part("0", True, 1, stats)]),  # type: ignore[arg-type]
         trace,
+        livekit=SimpleNamespace(legs=2),  # type: ignore[arg-type]
     )
     found: dict[str, dict[tuple[str, ...], float]] = {}
     for family in text_string_to_metric_families(renderer(collector)().decode()):
@@ -56,6 +57,7 @@ def test_legs_that_are_over_are_counted() -> None:
     tally.add(GOOD)
     tally.add(MediaQuality(packets_sent=7))
     found = page(tally, TickStats())
+    assert found["telephony_legs_live"][()] == 3, "those at LiveKit are legs too"
     assert found["telephony_leg_sound_total"]["packets_sent",] == 1007
     assert found["telephony_leg_sound_total"]["underruns",] == 3
     assert found["telephony_leg_sound_total"]["remote_lost",] == 5

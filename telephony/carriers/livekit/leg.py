@@ -26,7 +26,7 @@ from telephony.calls.ports import DialRequest, Emit, Media, ReferResult
 from telephony.calls.state import LegState
 from telephony.carriers.livekit import causes, wire
 from telephony.carriers.livekit.desk import Desk, Timer
-from telephony.carriers.livekit.voice import RoomVoice
+from telephony.carriers.livekit.voice import CODEC, RoomVoice
 from telephony.carriers.livekit.wire import CallStatus, Notice, Party
 from telephony.carriers.silence import NO_SOUND
 
@@ -365,7 +365,7 @@ class LiveKitLeg:
             self._timer.cancel()
         self._state = LegState.ANSWERED
         now = self._desk.clock.now()
-        self._tell(e.LegAnswered(at=now, leg=self.id, codec="opus"))
+        self._tell(e.LegAnswered(at=now, leg=self.id, codec=CODEC))
         if self._request is not None and self._request.digits:
             # LiveKit has pressed them before it said that the call is active.
             self._tell(e.DigitsSent(at=now, leg=self.id, digits=self._request.digits))

@@ -19,6 +19,8 @@ from telephony.carriers.silence import NO_SOUND
 from telephony.media.contract import MediaEngine, MediaLane
 
 HOST = "127.0.0.1"
+CODEC = "opus"
+"""Of the room; what the caller's line has is LiveKit's."""
 KEYS = 101
 """Payload type of telephone-event between the two."""
 
@@ -73,7 +75,11 @@ class RoomVoice:
         self._link = self._rooms.meet(meeting, double, emit)
 
     def close(self, done: Callable[[MediaQuality | None], None]) -> None:
-        """Leave the room, give the lanes back; ``done`` once with what the leg's own counted."""
+        """Leave the room, give the lanes back; ``done`` once with what is known of the line.
+
+        That is when we first sent sound. What the lane counted else is the way to its double, which
+        has no losses; of the caller's line only LiveKit knows.
+        """
         link, self._link = self._link, None
         lane, double = self._lane, self._double
         self._lost, self._tone = _nothing, _no_tone
@@ -103,7 +109,7 @@ class RoomVoice:
 
 
 def _counted(done: Callable[[MediaQuality | None], None], quality: MediaQuality) -> None:
-    done(quality)
+    done(MediaQuality(codec=CODEC, first_sent_at=quality.first_sent_at))
 
 
 def _uncounted(quality: MediaQuality) -> None:
