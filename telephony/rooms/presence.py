@@ -16,18 +16,18 @@ from livekit import rtc
 from telephony.audio.mix import Samples
 from telephony.rooms.feed import Feed
 from telephony.rooms.figures import Figures
+from telephony.rooms.lookout import Lookout, Tracks
+from telephony.rooms.outbox import Outbox
 from telephony.rooms.sdk import Ear, Mouth, Sdk
 from telephony.rooms.staying import Tell
 from telephony.rooms.voices import Voice, Voices
-from telephony.rooms.watch import OURSELVES, Watch, counted
+from telephony.rooms.watch import Watch
 
 log = structlog.get_logger("telephony.rooms")
 
 SETTLE = 0.3
 """Seconds between the word that somebody subscribed and the first sample: his side of it."""
 CONNECT_SECONDS = 8.0
-MAX_PACKETS = 64
-"""Data packets that wait for the room to be entered; the oldest leave first."""
 KINDS = {
     rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD: "browser",
     rtc.ParticipantKind.PARTICIPANT_KIND_AGENT: "agent",
@@ -60,9 +60,8 @@ class Presence:
         self._room = rtc.Room(loop=self._loop)
         self._mouth: Mouth | None = None
         self._ears: dict[str, Ear] = {}
-        self._tracks: dict[str, tuple[rtc.Track, rtc.RemoteTrackPublication]] = {}
-        self._watch = Watch(self._died, self._cut_off)
-        self._looking = False
+        self._tracks: Tracks = {}
+        self._lookout = Lookout(self.voices, Watch(self._died, self._cut_off), self._loop.time)
         self._company: dict[str, str] = {}
         self._speaking: set[str] = set()
         """Tracks of browsers: while there is one, agents are not heard."""
@@ -71,7 +70,7 @@ class Presence:
         self._muted = False
         self._subscribed = False
         self._away_since: float | None = None
-        self._packets: list[tuple[str, Any]] = []
+        self._outbox = Outbox(self._room, self._spawn)
         self._inside = False
         self._over = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,12 +85,13 @@ class Presence:
 
     def send(self, data: bytes, topic: str = "") -> None:
         """A reliable packet to everybody, kept until we are in."""
-        self._later("data", (data, topic))
+        if not self._over:
+            self._outbox.data(data, topic)
 
     def send_digits(self, digits: str) -> None:
         """Keys, for others to see."""
-        for digit in digits:
-            self._later("digit", digit)
+        if not self._over:
+            self._outbox.digits(digits)
 
     def mute(self, on: bool) -> None:
         """Whether agents are kept from being heard, whoever else speaks."""
@@ -128,33 +128,10 @@ class Presence:
 
     def look(self) -> None:
         """Every ``LOOK_SECONDS``: whether those who are silent are there, and whether we are."""
-        now, silent = self._loop.time(), []
-        for key, voice in self.voices.items():
-            track = self._tracks.get(key)
-            if voice.loud:
-                self._watch.heard()
-            if voice.loud or track is None or track[1].muted:
-                self._watch.lives(key)
-            elif self._watch.due(key, now):
-                silent.append((key, track[0]))
-            voice.loud = False
-        if self._mouth is not None and not self._tracks and self._watch.due(OURSELVES, now):
-            silent.append((OURSELVES, self._mouth.track))
-        if silent and self._inside and not self._over and not self._looking:
-            self._looking = True
-            self._spawn(self._look(silent))
-
-    async def _look(self, silent: list[tuple[str, rtc.Track]]) -> None:
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                for key, track in silent:
-                    count = counted(await track.get_stats())
-                    if key == OURSELVES or key in self._tracks:
-                        self._watch.silent(key, count, self._loop.time())
-        except Exception as error:
-            log.warning("rooms.not_looked_at", error=str(error)[:200])
-        finally:
-            self._looking = False
+        if self._inside and not self._over:
+            ours = None if self._mouth is None else self._mouth.track
+            if (question := self._lookout.look(self._tracks, ours)) is not None:
+                self._spawn(question)
 
     def _died(self, key: str) -> None:
         voice = self.voices.get(key)
@@ -214,9 +191,7 @@ class Presence:
         self._sdk.entered(self._room)
         self._tell("in")
         self._roll()
-        packets, self._packets = self._packets, []
-        for kind, value in packets:
-            self._later(kind, value)
+        self._outbox.open()
 
     def _listen(self) -> None:
         room = self._room
@@ -284,7 +259,7 @@ class Presence:
         if ear is not None:
             ear.close()
         self._tracks.pop(publication.sid, None)
-        self._watch.lives(publication.sid)
+        self._lookout.forget(publication.sid)
         self.voices.remove(publication.sid)
         self._speaking.discard(publication.sid)
         self._weigh()
@@ -335,25 +310,6 @@ class Presence:
     def _disconnected(self, reason: Any = None) -> None:
         self._finish(REASONS.get(reason, "lost"))
 
-    def _later(self, kind: str, value: Any) -> None:
-        if self._over:
-            return
-        if not self._inside:
-            self._packets = [*self._packets, (kind, value)][-MAX_PACKETS:]
-            return
-        self._spawn(self._publish(kind, value))
-
-    async def _publish(self, kind: str, value: Any) -> None:
-        us = self._room.local_participant
-        try:
-            if kind == "data":
-                data, topic = value
-                await us.publish_data(data, reliable=True, topic=topic)
-            else:
-                await us.publish_dtmf(code="0123456789*#ABCD".index(value), digit=value)
-        except Exception as error:
-            log.warning("rooms.not_sent", what=kind, error=str(error)[:200])
-
     def _finish(self, reason: str) -> None:
         if self._over:
             return
@@ -373,6 +329,7 @@ class Presence:
         mouth, self._mouth = self._mouth, None
         if mouth is not None:
             self._failed += mouth.failed
+        self._outbox.close()
         self._spawn(self._close(mouth))
 
     async def _close(self, mouth: Mouth | None) -> None:
