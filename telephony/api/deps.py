@@ -84,7 +84,7 @@ class Dialler(Protocol):
         """
         ...
 
-    def tell(self, call: Call, text: str, mode: str) -> str:
+    async def tell(self, call: Call, text: str, mode: str) -> str:
         """Hand the agent of a call a text, to ``respond`` to or as ``context``; the message's id.
 
         Raises:

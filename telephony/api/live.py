@@ -31,7 +31,7 @@ async def message(ask: Ask) -> web.StreamResponse:
     """POST /v1/calls/{id}/messages."""
     call = await find(ask)
     body = parse(MessageBody, await read_object(ask.request))
-    made = ask.deps.dialler.tell(call, body.text, body.mode or "respond")
+    made = await ask.deps.dialler.tell(call, body.text, body.mode or "respond")
     return render(MessageReply(message_id=made))
 
 

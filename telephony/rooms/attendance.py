@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -53,7 +53,7 @@ class Listing(Protocol):
 class AttendanceConfig:
     """Seconds between two looks at a room: ``usual``, and ``told`` while webhooks come in.
 
-    ``again``: after a webhook, and after a room was missing for the first time.
+    ``again``: after a webhook, and while a room is missing, which is gone after ``gone``.
     ``looks_per_second``: a ceiling over all rooms; ``at_once``: looks under way together.
     ``fresh``: how long one webhook is a sign that others would come. ``probe``: between two
     questions to a server that did not answer.
@@ -62,6 +62,7 @@ class AttendanceConfig:
     usual: float = 1.0
     told: float = 10.0
     again: float = 0.5
+    gone: float = 3.0
     looks_per_second: float = 50.0
     at_once: int = 8
     fresh: float = 120.0
@@ -71,11 +72,13 @@ class AttendanceConfig:
 class Roll:
     """What is known of one room, and the events by which that changes."""
 
-    def __init__(self, room: str) -> None:
+    def __init__(self, room: str, gone: float = 3.0) -> None:
+        """``gone``: seconds after which a room that is missing is no more."""
         self._room = room
+        self._gone = timedelta(seconds=gone)
         self._seen: dict[str, str] = {}
         self._open = True
-        self._missed = False
+        self._missed: datetime | None = None
         self._unreachable = False
 
     def failed(self) -> None:
@@ -84,8 +87,8 @@ class Roll:
 
     @property
     def doubtful(self) -> bool:
-        """The room was missing once; it is gone when it is missing again."""
-        return self._missed
+        """The room is missing, and may be back in a moment."""
+        return self._missed is not None
 
     def take(self, inside: Sequence[Present] | None, at: datetime) -> list[e.Event]:
         """What a look has shown; None: there is no such room."""
@@ -95,7 +98,7 @@ class Roll:
         if not self._open:
             self._open = True
             events.append(e.RoomOpened(at=at, room=self._room))
-        self._missed = self._unreachable = False
+        self._missed, self._unreachable = None, False
         # Agents first: who comes into a room finds the agent there.
         now = {one.identity: one.kind for one in sorted(inside, key=lambda one: one.kind)}
         events += [self._left(at, who, "left") for who in self._seen if who not in now]
@@ -109,9 +112,9 @@ class Roll:
         if not self._open:
             return []
         # A server that was started anew has no rooms, and has them again when its clients are
-        # back a moment later: one look does not end a call.
-        if not self._missed:
-            self._missed = True
+        # back a moment later: a look or two do not end a call.
+        self._missed = self._missed or at
+        if at - self._missed < self._gone:
             return []
         events: list[e.Event] = []
         reason = "deleted"
@@ -119,7 +122,7 @@ class Roll:
             reason = "lost"
             events += [self._left(at, who, reason) for who in self._seen]
         self._seen, self._open = {}, False
-        self._missed = self._unreachable = False
+        self._missed, self._unreachable = None, False
         return [*events, e.RoomClosed(at=at, room=self._room, reason=reason)]
 
     def _joined(self, at: datetime, who: str, kind: str) -> e.Event:
@@ -171,7 +174,8 @@ class Attendance:
 
     def watch(self, room: str, emit: Emit) -> Callable[[], None]:
         """Look from now on; what it returns ends it. The room is taken to be there."""
-        watch = _Watch(room, emit, Roll(room), self._clock.monotonic())
+        roll = Roll(room, self._config.gone)
+        watch = _Watch(room, emit, roll, self._clock.monotonic())
         self._watches[room] = watch
         self._wake.set()
 

@@ -334,7 +334,7 @@ class Switchboard:
         """
         return await self._web.join(call, identity, seconds)
 
-    def tell(self, call: Call, text: str, mode: str) -> str:
+    async def tell(self, call: Call, text: str, mode: str) -> str:
         """Hand the agent of a call a text; the message's id.
 
         Raises:
@@ -342,7 +342,7 @@ class Switchboard:
             Busy: too many are on their way.
             Unavailable: no rooms (code ROOMS_NOT_CONFIGURED).
         """
-        return self._web.tell(self._sessions.get(call.id), text, mode)
+        return await self._web.tell(call, self._sessions.get(call.id), text, mode)
 
     async def _enter(self, before: Callable[[T], Awaitable[None]] | None, result: T) -> None:
         """Take a place, and tell ``before``; what that raises gives the place back. Raises Busy."""

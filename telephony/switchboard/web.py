@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from telephony.base.errors import Conflict, TelephonyError, Unavailable
+from telephony.base.errors import Conflict, NotFound, TelephonyError, Unavailable
 from telephony.base.ids import room_name
 from telephony.calls.call import Call
 from telephony.calls.events import SessionOpened
 from telephony.calls.meeting import Dispatch
 from telephony.calls.orders import RoomOrder, RoomResult
 from telephony.calls.outcome import Cause, EndedBy, Outcome, Status
+from telephony.calls.packets import message_packets
 from telephony.calls.ports import AgentRooms, Attendance
 from telephony.calls.state import Direction
 from telephony.ivr.browser import BrowserProgram, BrowserTimes
@@ -121,22 +122,35 @@ class Web:
             expires_at=self._kit.clock.now() + timedelta(seconds=seconds),
         )
 
-    def tell(self, session: Session | None, text: str, mode: str) -> str:
-        """Hand the agent of a call a text; the message's id.
+    async def tell(self, call: Call, session: Session | None, text: str, mode: str) -> str:
+        """Hand the agent of a call a text; the message's id. ``session``: where the call is ours.
 
         Raises:
             Conflict: the call is over, or no agent is in it (code CALL_NOT_LIVE).
             Busy: too many are on their way.
             Unavailable: as ``prepare``.
         """
-        if session is None or not session.call.live:
+        if not (call if session is None else session.call).live:
             raise Conflict("the call is over", code=NOT_LIVE)
         agents, _ = self._rooms()
-        if session.call.kind != "cascade":
+        if call.kind != "cascade":
             raise Conflict("no agent is in the call", code=NOT_LIVE)
+        room = room_name(call.id)
+        if session is None:
+            return await self._pass_on(room, agents, text, mode)
         if session.messages is None:
-            session.messages = Messages(session, room_name(session.call.id), agents)
+            session.messages = Messages(session, room, agents)
         return session.messages.send(text, mode)
+
+    async def _pass_on(self, room: str, agents: AgentRooms, text: str, mode: str) -> str:
+        """Another process has the call, and its record: the room is the same for all."""
+        message = self._kit.ids.make("msg")
+        try:
+            for packet in message_packets(message, text, mode):
+                await agents.send(room, packet)
+        except NotFound:
+            raise Conflict("the call is in no room with an agent", code=NOT_LIVE) from None
+        return message
 
     def _rooms(self) -> tuple[AgentRooms, Attendance]:
         agents, attendance = self._kit.agents, self._kit.attendance

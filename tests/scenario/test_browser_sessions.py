@@ -286,8 +286,8 @@ async def test_what_a_dead_process_left_open_is_closed_with_its_room(web: Web) -
 async def test_texts_reach_the_agent_one_after_another(web: Web) -> None:
     result = await web.both()
     call = web.world.records.calls[result.session_id]
-    first = web.board.tell(call, "long " * 3200, "respond")
-    second = web.board.tell(call, "on checkout", "context")
+    first = await web.board.tell(call, "long " * 3200, "respond")
+    second = await web.board.tell(call, "on checkout", "context")
     await web.world.settle()
     packets = [json.loads(data) for _, data, _ in web.rooms.sent]
     assert [(p["type"], p["message_id"]) for p in packets] == [
@@ -311,7 +311,7 @@ async def test_texts_reach_the_agent_one_after_another(web: Web) -> None:
 async def test_a_text_that_nobody_gets_has_failed(web: Web) -> None:
     result = await web.both()
     web.rooms.fault = Unavailable("the server is away")
-    web.board.tell(web.world.records.calls[result.session_id], "Hi", "respond")
+    await web.board.tell(web.world.records.calls[result.session_id], "Hi", "respond")
     await web.world.settle()
     row = web.world.records.rows[result.session_id][-1]
     assert (row.event_type, row.status) == ("call.message_sent", "failed")
@@ -321,11 +321,11 @@ async def test_a_text_that_nobody_gets_has_failed(web: Web) -> None:
 async def test_too_many_texts_at_once_are_refused(web: Web) -> None:
     call = web.world.records.calls[(await web.both()).session_id]
     for _ in range(100):
-        web.board.tell(call, "Hi", "context")
+        await web.board.tell(call, "Hi", "context")
     with pytest.raises(Busy):
-        web.board.tell(call, "Hi", "context")
+        await web.board.tell(call, "Hi", "context")
     await web.world.settle()
-    web.board.tell(call, "Hi", "context")
+    await web.board.tell(call, "Hi", "context")
 
 
 async def test_a_colleague_is_told_where_and_not_once_it_is_over(web: Web) -> None:
@@ -342,5 +342,22 @@ async def test_a_colleague_is_told_where_and_not_once_it_is_over(web: Web) -> No
     with pytest.raises(Conflict):
         await web.board.join(over, "web_1", 300)
     with pytest.raises(Conflict) as raised:
-        web.board.tell(over, "Hi", "respond")
+        await web.board.tell(over, "Hi", "respond")
     assert raised.value.code == "CALL_NOT_LIVE"
+
+
+async def test_a_text_for_a_call_that_another_process_has(web: Web) -> None:
+    result = await web.both()
+    call = web.world.records.calls[result.session_id]
+    other = Switchboard(
+        replace(web.world.kit, agents=web.rooms, attendance=web.rooms), web.world.records, {}, None
+    )
+    message = await other.tell(call, "Hi", "respond")
+    ((room, data, _),) = web.rooms.sent
+    assert (room, json.loads(data)["message_id"]) == (result.room_name, message)
+    assert (await other.join(call, "web_1", 300)).room_name == result.room_name
+    web.rooms.rooms.clear()
+    with pytest.raises(Conflict):
+        await other.tell(call, "Hi", "respond")
+    with pytest.raises(Conflict):
+        await other.join(call, "web_1", 300)

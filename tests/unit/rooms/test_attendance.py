@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -15,6 +16,7 @@ from telephony.rooms.attendance import Attendance, AttendanceConfig, Present, Ro
 ANNA = Present("anna", "browser")
 BERT = Present("agent-1", "agent")
 AT = ManualClock().now()
+LATER = AT + timedelta(seconds=3)
 
 
 def names(events: list[e.Event]) -> list[str]:
@@ -33,22 +35,24 @@ def test_who_comes_and_who_goes() -> None:
     assert names(roll.take([ANNA], AT)) == ["AgentLeft agent-1", "PeerJoined anna"]
 
 
-def test_a_room_is_gone_when_it_is_missing_twice() -> None:
-    roll = Roll("call-1")
+def test_a_room_is_gone_when_it_stays_missing() -> None:
+    roll = Roll("call-1", 3.0)
     roll.take([ANNA, BERT], AT)
     assert roll.take(None, AT) == []
     assert roll.doubtful
-    assert names(roll.take(None, AT)) == ["RoomClosed deleted"]
-    assert roll.take(None, AT) == []
+    assert roll.take(None, AT + timedelta(seconds=2.9)) == []
+    assert names(roll.take(None, LATER)) == ["RoomClosed deleted"]
+    assert roll.take(None, LATER) == []
     assert names(roll.take([ANNA], AT)) == ["RoomOpened", "PeerJoined anna"]
 
 
-def test_a_room_that_is_back_at_the_second_look_was_not_gone() -> None:
-    roll = Roll("call-1")
+def test_a_room_that_is_back_in_a_moment_was_not_gone() -> None:
+    roll = Roll("call-1", 3.0)
     roll.take([ANNA], AT)
     roll.take(None, AT)
-    assert roll.take([ANNA], AT) == []
+    assert roll.take([ANNA], LATER) == []
     assert not roll.doubtful
+    assert roll.take(None, LATER) == []
 
 
 def test_after_a_server_that_was_away_everybody_is_lost() -> None:
@@ -56,7 +60,7 @@ def test_after_a_server_that_was_away_everybody_is_lost() -> None:
     roll.take([ANNA, BERT], AT)
     roll.failed()
     roll.take(None, AT)
-    lost = roll.take(None, AT)
+    lost = roll.take(None, LATER)
     assert names(lost) == ["AgentLeft agent-1", "PeerLeft anna", "RoomClosed lost"]
     assert {x.reason for x in lost if isinstance(x, e.PeerLeft | e.AgentLeft)} == {"lost"}
     assert names(roll.take([ANNA], AT)) == ["RoomOpened", "PeerJoined anna"]
@@ -130,6 +134,7 @@ async def test_a_webhook_hastens_a_look_and_says_nothing_itself(world: World) ->
     assert await world.look() == ["AgentLeft agent-1", "PeerLeft anna"]
     del world.server.rooms["call-1"]
     assert await world.look() == []
+    world.clock.advance(3)
     assert await world.look() == ["RoomClosed deleted"]
     stop()
     looks = world.server.looks

@@ -107,7 +107,7 @@ class FakeSwitchboard:
             expires_at=datetime(2026, 1, 5, 9, 5, tzinfo=UTC),
         )
 
-    def tell(self, call: Call, text: str, mode: str) -> str:
+    async def tell(self, call: Call, text: str, mode: str) -> str:
         if not call.live:
             raise Conflict("the call is over", code="CALL_NOT_LIVE")
         self.texts.append((call.id, text, mode))
