@@ -135,6 +135,15 @@ class Participant:
         """All that came of somebody so far: int16 (samples,) at ``rate``, silence and all."""
         return np.frombuffer(bytes(self._sound.get(identity, b"")), np.int16)
 
+    async def hears(self, identity: str, seconds: float = 10.0) -> None:
+        """Wait for the first frame of somebody, silent as it may be: what he says from then on is
+        heard from its beginning.
+
+        Raises:
+            TimeoutError: none comes.
+        """
+        await self.until(lambda: self._sound.get(identity), seconds)
+
     def forget(self) -> None:
         """What was heard until now does not count."""
         for sound in self._sound.values():

@@ -89,6 +89,7 @@ async def test_clear_queue_cuts_what_waits_and_not_what_comes_after(
         Participant(livekit.url, livekit.token(room, "caller"), rate=RATE) as caller,
     ):
         await agent.publish(RATE, queue_ms=3000)
+        await caller.hears("agent")
         await agent.say(tone(PITCH, 200, rate=RATE))
         await caller.until(lambda: heard(caller.heard("agent"), PITCH, RATE))
         caller.forget()

@@ -49,9 +49,12 @@ async def test_two_people_hear_each_other_at_the_right_pitch_and_level(
         Participant(livekit.url, livekit.token(room, "caller"), rate=16_000) as caller,
         Participant(livekit.url, livekit.token(room, "agent", kind="agent"), rate=24_000) as agent,
     ):
-        for one, rate, pitch in ((caller, 8000, LOW), (agent, 24_000, HIGH)):
+        for one, rate in ((caller, 8000), (agent, 24_000)):
             await one.publish(rate)
-            await one.say(tone(pitch, 1500, rate=rate))
+        await caller.hears("agent")
+        await agent.hears("caller")
+        await caller.say(tone(LOW, 1500, rate=8000))
+        await agent.say(tone(HIGH, 1500, rate=24_000))
         await agent.until(lambda: heard(agent.heard("caller"), LOW, agent.rate).present_ms > 1200)
         await caller.until(
             lambda: heard(caller.heard("agent"), HIGH, caller.rate).present_ms > 1200
