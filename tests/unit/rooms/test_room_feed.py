@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from telephony.media.seats import Seats
 from telephony.rooms.feed import FILL, HOLD, LEAD, Feed
 
 FRAME = 480
@@ -136,3 +137,29 @@ def test_a_tick_that_is_late_now_and_then_leaves_nothing_out(late: float) -> Non
         ticks.out += ticks.feed.due(ticks.now + (late if number % 7 == 0 else 0))
     assert numbers(ticks.out) == list(range(1, 501))
     assert ticks.feed.behind < 0.08
+
+
+def test_from_the_seat_to_the_sdk_no_sample_is_lost_or_changed() -> None:
+    rng = np.random.default_rng(3)
+    seats = Seats()
+    seat = seats.take(0, 24_000)
+    twin = Seats()
+    other = twin.take(0, 24_000)
+    ticks = Ticks()
+    heard = []
+    for tick in range(300):
+        row = (rng.standard_normal((1, 160)) * 4000).astype(np.int16)
+        seats.hear(row)
+        twin.hear(row)
+        frame, same = seat.read(), other.read()
+        assert frame is not None and same is not None
+        heard.append(same)
+        # Somebody listens from the third second on.
+        if tick == 150:
+            ticks.feed.open()
+        ticks.run([frame])
+    for _ in range(160):
+        ticks.run([QUIET])
+    out = np.concatenate(ticks.out)
+    whole = np.concatenate(heard)
+    assert np.array_equal(out[: whole.size], whole)

@@ -175,8 +175,8 @@ async def test_the_recording_has_the_caller_left_and_everybody_else_right(
 async def test_an_agent_that_leaves_and_one_that_never_comes(
     hall: Hall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("telephony.rooms.link.COME_SECONDS", 1.0)
-    monkeypatch.setattr("telephony.rooms.link.SPEAK_SECONDS", 1.0)
+    monkeypatch.setattr("telephony.rooms.company.COME_SECONDS", 1.0)
+    monkeypatch.setattr("telephony.rooms.company.SPEAK_SECONDS", 1.0)
     call = await hall.call()
     failed = await call.until(e.AgentDispatchFailed)
     assert failed.cause == "timeout"
