@@ -9,7 +9,8 @@ from telephony.accounts.routing import agent_status
 from telephony.api.body import read_object
 from telephony.api.checks import known_dialplan
 from telephony.api.routes import Ask, Route
-from telephony.api.wire.agents import AgentCalls, AgentCallsQuery, AgentCreate, AgentPatch, AgentRow
+from telephony.api.wire.agent_calls import AgentCalls, AgentCallsQuery
+from telephony.api.wire.agents import AgentCreate, AgentPatch, AgentRow
 from telephony.api.wire.base import Deleted, parse, parse_query, render, render_all
 from telephony.api.wire.tools import ToolCreate, ToolPatch, ToolRow, ToolsQuery
 from telephony.base.errors import NotFound

@@ -1,9 +1,7 @@
-"""Agents (contract 7.1 to 7.3 and 7.5): camelCase; what is unset is left out inside of options."""
+"""Agents (contract 7.1 and 7.2): camelCase; what is unset is left out inside of options."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -12,106 +10,30 @@ from pydantic import AfterValidator, Field, model_validator
 
 from telephony.accounts.agents import LIFECYCLE, Agent, Hook, PromptVariable
 from telephony.accounts.routing import AgentStatus
-from telephony.api.wire.base import Body, Camel, Int, Query, Snake, Time, seconds, stamp
+from telephony.api.wire.base import Body, Camel
 from telephony.api.wire.dial import (
     MAX_VARIABLES,
     Constraints,
-    LlmOptions,
     Name,
-    Number,
     SttOptions,
     Text,
-    TtsOptions,
     TurnHandling,
-    language,
 )
 from telephony.api.wire.extraction import ExtractionFields
 from telephony.api.wire.hooks import LifecycleHook, shown
+from telephony.api.wire.talking import (
+    AgentIntent,
+    AgentLlmOptions,
+    AgentTtsOptions,
+    AudioOutput,
+    BackgroundAudio,
+    IdleRePrompts,
+    Loose,
+    Message,
+    SpeechNormalization,
+)
 from telephony.base.clock import iso
-from telephony.calls.call import Call
-from telephony.calls.ports import CallFilter
 from telephony.prompts.compile import check_names
-
-MAX_LOOSE = 16 * 1024
-MAX_WORDS = 1000
-
-Clip = Literal[
-    "office-ambience",
-    "city-ambience",
-    "forest-ambience",
-    "crowded-room",
-    "keyboard-typing",
-    "keyboard-typing2",
-]
-Volume = Annotated[Number, Field(ge=0, le=16)]
-Milliseconds = Annotated[Int, Field(ge=0, le=60_000)]
-Message = Annotated[str, Field(max_length=2000)]
-Word = Annotated[str, Field(min_length=1, max_length=200)]
-Words = Annotated[dict[Word, Annotated[str, Field(max_length=500)]], Field(max_length=MAX_WORDS)]
-
-
-def small(value: Any, most: int = MAX_LOOSE) -> Any:
-    """JSON of no more than so many bytes."""
-    if len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()) > most:
-        raise ValueError(f"must have at most {most} bytes as JSON")
-    return value
-
-
-Loose = Annotated[Any, AfterValidator(small)]
-"""Kept and shown as it came: what callers send and the contract does not describe."""
-
-
-class AgentIntent(Body):
-    language: Annotated[str, Field(min_length=2), AfterValidator(language)]
-    optimize_for: Literal["latency", "quality", "cost"] | None = None
-
-
-class AgentLlmOptions(LlmOptions):
-    model: Name | None = None
-
-
-class AgentTtsOptions(TtsOptions):
-    model: Name | None = None
-
-
-class Sound(Body):
-    """A clip of ours, or one of the organization's own by ``soundId``: exactly one of the two."""
-
-    clip: Clip | None = None
-    sound_id: Name | None = None
-    volume: Volume | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.clip is None) == (self.sound_id is None):
-            raise ValueError("needs exactly one of clip and soundId")
-        return self
-
-
-class ToolSound(Sound):
-    min_duration_ms: Milliseconds | None = None
-    start_delay_ms: Milliseconds | None = None
-
-
-class BackgroundAudio(Body):
-    ambient: Sound | None = None
-    tool_sound: ToolSound | None = None
-
-
-class AudioOutput(Body):
-    gain_db: Annotated[Number, Field(ge=-24, le=12)]
-
-
-class SpeechNormalization(Body):
-    pronunciation_dictionary: Words | None = None
-    text_replacements: Words | None = None
-
-
-class IdleRePrompts(Body):
-    enabled: bool | None = None
-    delay_ms: Annotated[Int, Field(ge=0, le=3_600_000)] | None = None
-    max_prompts: Annotated[Int, Field(ge=0, le=100)] | None = None
-    messages: Annotated[list[Message], Field(max_length=50)] | None = None
 
 
 class PromptVariableBody(Body):
@@ -361,64 +283,3 @@ class AgentRow(Camel):
                 **{name: getattr(agent, name) for name in PLAIN},
             }
         )
-
-
-# --- an agent's calls ------------------------------------------------------------------------
-
-
-class AgentCallsQuery(Query):
-    """``since`` ≤ created_at < ``cursor``, which is what the page before gave out."""
-
-    limit: Annotated[int, Field(ge=1, le=100)] = 50
-    cursor: Time | None = None
-    since: Time | None = None
-
-    def chosen(self, agent: str) -> CallFilter:
-        return CallFilter(agent=agent, since=self.since, until=self.cursor)
-
-
-class AgentCall(Snake):
-    id: str
-    call_id: str
-    resource_uri: str
-    agent_id: str
-    status: str
-    kind: str
-    room_name: str | None
-    language: str
-    created_at: str
-    ended_at: str | None
-    duration_seconds: float | int | None
-    recording_status: str | None
-
-    @classmethod
-    def of(cls, call: Call) -> AgentCall:
-        return cls(
-            id=call.id,
-            call_id=call.id,
-            resource_uri=f"/v1/calls/{call.id}",
-            agent_id=call.agent or "",
-            status=call.status.value,
-            kind=call.kind,
-            room_name=call.room,
-            language=call.language or "en",
-            created_at=iso(call.created_at),
-            ended_at=stamp(call.ended_at),
-            duration_seconds=seconds(call.duration_seconds) if call.ended_at else None,
-            recording_status=call.recording_status,
-        )
-
-
-class AgentCalls(Snake):
-    """``entries`` are the same rows again. ``next_cursor`` is when the oldest of them began."""
-
-    calls: list[AgentCall]
-    entries: list[AgentCall]
-    next_cursor: str | None
-
-    @classmethod
-    def of(cls, calls: Sequence[Call], more: bool) -> AgentCalls:
-        rows = [AgentCall.of(call) for call in calls]
-        # To the microsecond: a millisecond can hold several, and would end amidst them.
-        oldest = calls[-1].created_at.isoformat(timespec="microseconds") if more else ""
-        return cls(calls=rows, entries=rows, next_cursor=oldest.replace("+00:00", "Z") or None)

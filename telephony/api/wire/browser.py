@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from telephony.api.wire.agents import BackgroundAudio
 from telephony.api.wire.base import Camel, Int
 from telephony.api.wire.dial import Conversation
+from telephony.api.wire.talking import BackgroundAudio
 from telephony.base.clock import iso
 from telephony.calls.orders import RoomOrder, RoomResult
 

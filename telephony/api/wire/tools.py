@@ -18,11 +18,11 @@ from telephony.accounts.agents import (
     Source,
     Tool,
 )
-from telephony.api.wire.agents import Clip, Volume, small
 from telephony.api.wire.base import Body, Camel, Query
 from telephony.api.wire.dial import Name
 from telephony.api.wire.extraction import Identifier
 from telephony.api.wire.hooks import ToolHook, shown
+from telephony.api.wire.talking import Clip, Volume, small
 from telephony.base.clock import iso
 
 MAX_SCHEMA = 64 * 1024
