@@ -78,7 +78,7 @@ async def test_a_caller_of_whom_no_webhook_told_is_found(
 async def test_doubled_late_and_foreign_webhooks_change_nothing(
     house: House, server: LiveKitStandIn
 ) -> None:
-    home = await ready(house, sweep=60.0)
+    home = await ready(house, sweep=60.0, look_active=0.05)
     caller = server.calls_in(ROOM, NUMBER)
     joined = server.event("participant_joined", ROOM, caller.info)
     again = server.event("participant_joined", ROOM, caller.info)
@@ -146,7 +146,7 @@ async def test_what_livekit_answered_a_refused_caller(house: House, server: Live
 async def test_a_caller_whom_livekit_does_not_answer_is_let_go(
     house: House, server: LiveKitStandIn
 ) -> None:
-    home = await ready(house)
+    home = await ready(house, answer=0.2)
     caller = server.calls_in(ROOM, NUMBER)
     call = await home.offered()
     call.leg.answer()

@@ -199,7 +199,7 @@ async def test_an_answer_that_never_came_is_read_from_the_room(
     house: House, server: LiveKitStandIn
 ) -> None:
     """The server loses patience while it rings: the callee picks up all the same, once."""
-    home, pace = await house(), Pace(server)
+    home, pace = await house(grace=5.0), Pace(server)
     home.add_trunk()
     call = home.dial(ring_seconds=5)
     await call.until("LegRinging")
@@ -277,7 +277,7 @@ async def test_hanging_up_ends_the_call_at_livekit_even_where_it_is_away(
 async def test_nothing_is_dialled_where_we_do_not_get_into_the_room(
     house: House, server: LiveKitStandIn
 ) -> None:
-    home = await house()
+    home = await house(join=0.1)
     home.add_trunk()
     home.rooms.lets_in = False
     call = home.dial()
@@ -315,7 +315,7 @@ async def test_why_a_participant_left_is_why_the_leg_ended(
 async def test_a_leaving_that_no_webhook_tells_of_is_seen(
     house: House, server: LiveKitStandIn
 ) -> None:
-    home, pace = await house(), Pace(server)
+    home, pace = await house(look_active=0.05), Pace(server)
     home.add_trunk()
     pace.go.set()
     call = home.dial()
@@ -327,7 +327,7 @@ async def test_a_leaving_that_no_webhook_tells_of_is_seen(
 
 
 async def test_the_room_itself_tells_first(house: House, server: LiveKitStandIn) -> None:
-    home, pace = await house(look_active=60.0, reason_grace=60.0), Pace(server)
+    home, pace = await house(reason_grace=60.0), Pace(server)
     home.add_trunk()
     pace.go.set()
     call = home.dial()
