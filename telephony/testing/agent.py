@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -140,14 +141,15 @@ class AgentWorker:
 
     def kill_calls(self) -> int:
         """The processes that are in calls die without a word; the worker lives. How many."""
+        assert self._process is not None
         found = {int(pid) for pid in re.findall(r"agent\.call pid=(\d+)", self.log)}
         killed = 0
         for pid in found:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-            killed += 1
+            with contextlib.suppress(ProcessLookupError):
+                # The number of a call that is over may be somebody else's by now.
+                if os.getsid(pid) == self._process.pid:
+                    os.kill(pid, signal.SIGKILL)
+                    killed += 1
         return killed
 
     def cpu_seconds(self) -> dict[int, float]:

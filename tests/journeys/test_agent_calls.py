@@ -260,3 +260,31 @@ async def test_we_call_and_a_colleague_takes_over(
     callee, others = wav.parse(recording).samples
     assert parts(callee) == [ASKED, ASKED, BYE]
     assert parts(others) == [GREETING, HOURS, COLLEAGUE, GOODBYE]
+
+
+async def test_a_worker_that_dies_in_a_call_is_followed_by_one_that_does_not_greet(
+    service: Service, agent: str, worker: AgentWorker, voice: Voice
+) -> None:
+    api = service.api
+    server = ("127.0.0.1", service.sip_port)
+    async with Softphone("1001", "desk") as phone:
+        assert await phone.register(server) == 200
+        before = await asyncio.to_thread(api.sessions)
+        call = await phone.call(f"sip:{OURS}@127.0.0.1:{service.sip_port}")
+        await call.answered(10)
+        session = await asyncio.to_thread(api.new_session, before)
+        await hears(call, GREETING)
+        assert worker.kill_calls() == 1
+        # 5.5 s: its connection is waited for five, and the one that is called in is warm.
+        await asyncio.to_thread(api.wait_count, session, "worker.room_connected", 2, 30.0)
+        await call.sound.play(spoken(voice, ASKED))
+        await hears(call, HOURS)
+        call.hangup()
+        events = await asyncio.to_thread(api.ended, session)
+    assert how(events) == ("ended", None, "caller")
+    assert types(events).count("worker.room_disconnected") == 1
+    assert await asyncio.to_thread(said, service, session) == [
+        ("agent", GREETING),
+        ("user", ASKED),
+        ("agent", HOURS),
+    ]
