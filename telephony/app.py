@@ -23,13 +23,7 @@ from telephony.api.deps import Deps
 from telephony.api.feeds import Feeds
 from telephony.api.routes import Route
 from telephony.api.server import Runner, build
-from telephony.base.errors import (
-    ConfigError,
-    MediaFailed,
-    SpeechUnavailable,
-    StoreUnavailable,
-    TelephonyError,
-)
+from telephony.base.errors import ConfigError, MediaFailed, SpeechUnavailable, StoreUnavailable
 from telephony.base.ids import Ids, room_name
 from telephony.base.trace import Trace
 from telephony.callbacks.scheduler import Scheduler
@@ -63,6 +57,7 @@ from telephony.speech.espeak import EspeakSynth
 from telephony.speech.prompts import Prompts
 from telephony.store import FileRows, Store
 from telephony.switchboard.agents import AgentsConfig
+from telephony.switchboard.closing import close_room
 from telephony.switchboard.finalize import Finalizer
 from telephony.switchboard.journal import Journal
 from telephony.switchboard.kit import Kit, SwitchboardConfig, anybody
@@ -382,12 +377,8 @@ class App:
     async def _close_rooms(self, calls: Iterable[Call]) -> None:
         """Whoever is left in a room of a call that is over talks to nobody who writes it down."""
         for call in calls:
-            if self.agent_rooms is None or call.kind != "cascade":
-                continue
-            try:
-                await self.agent_rooms.delete(room_name(call.id))
-            except TelephonyError as error:
-                log.warning("a room could not be closed", call=call.id, error=error.message)
+            if self.agent_rooms is not None and call.kind == "cascade":
+                await close_room(self.agent_rooms, room_name(call.id))
 
     async def _leave(self) -> None:
         try:

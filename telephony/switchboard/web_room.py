@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from telephony.base.errors import Refused, TelephonyError
+from telephony.base.errors import Conflict, Refused, TelephonyError
 from telephony.calls import commands as c
 from telephony.calls import events as e
 from telephony.calls.meeting import Dispatch
 from telephony.calls.ports import AgentRooms, Attendance
+from telephony.switchboard.closing import close_room
 
 if TYPE_CHECKING:
     from telephony.switchboard.session import Session
@@ -34,6 +35,7 @@ class WebRoom:
         self._agents = agents
         self._attendance = attendance
         self._open = False
+        self._over = False
         self._closing = 0
         self._stop: Callable[[], None] | None = None
 
@@ -55,6 +57,9 @@ class WebRoom:
         except TelephonyError as error:
             self._failed(dispatch, error)
             raise
+        if self._over:
+            self._delete_again()
+            raise Conflict("the session was ended before its agent was called")
         session = self._session
         now = session.kit.clock.now()
         self._open = True
@@ -72,6 +77,9 @@ class WebRoom:
         except TelephonyError as error:
             self._failed(dispatch, error)
             return
+        if self._over:
+            self._delete_again()
+            return
         now = self._session.kit.clock.now()
         name = dispatch.agent_name
         self._session.emit(e.AgentDispatched(at=now, room=self._room, agent_name=name))
@@ -81,17 +89,20 @@ class WebRoom:
         if self._stop is not None:
             self._stop()
             self._stop = None
+        self._over = True
         self._closing += 1
         self._session.kit.tasks.spawn(self._delete(), f"close {self._room}")
 
+    def _delete_again(self) -> None:
+        """A room comes with whoever is called into it, also into one that was closed meanwhile."""
+        work = close_room(self._agents, self._room)
+        self._session.kit.tasks.spawn(work, f"close {self._room} again")
+
     async def _delete(self) -> None:
-        reason = ""
+        reason = "lost"
         try:
-            await self._agents.delete(self._room)
-        except TelephonyError as error:
-            # It goes by itself, once nobody is in it.
-            log.warning("a room could not be closed", room=self._room, error=error.message)
-            reason = "lost"
+            if await close_room(self._agents, self._room):
+                reason = ""
         finally:
             self._closing -= 1
             if self._open:

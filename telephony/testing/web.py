@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from telephony.base.clock import Clock
@@ -20,10 +21,14 @@ class FakeWeb(FakeAgentRooms):
         self._watches: dict[str, Emit] = {}
         self.rooms: set[str] = set()
         self.made: list[tuple[str, float]] = []
+        self.gate = asyncio.Event()
+        """What keeps the server from answering when an agent is called, while it is not set."""
+        self.gate.set()
 
     # --- the ports -------------------------------------------------------------------------
 
     async def dispatch(self, room: str, dispatch: Dispatch) -> None:
+        await self.gate.wait()
         await super().dispatch(room, dispatch)
         self.rooms.add(room)
 

@@ -350,6 +350,12 @@ async def test_a_colleague_takes_over_and_gives_back(
             talking = asyncio.create_task(hum(agent))
             await until_heard(call, AGENT_HZ, True)
 
+            text = {"text": "the caller is a gold customer", "mode": "context"}
+            await asyncio.to_thread(service.api.post, f"/v1/calls/{ident}/messages", text)
+            await agent.until(lambda: agent.packets)
+            packet = json.loads(agent.packets[0].data)
+            assert (packet["type"], packet["text"]) == ("contextual_update", text["text"])
+
             joined = await speko.calls.web_join(ident, {"display_name": "Ada"})
             second = await speko.calls.web_join(ident)
             assert joined.identity != second.identity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -240,6 +241,36 @@ async def test_where_nobody_can_be_called_there_is_no_session(web: Web) -> None:
     assert (last.status, cause) == ("failed", "agent_unavailable")
     assert web.types(session) == ["call.initiated", "agent.dispatch_failed", "call.hangup"]
     assert web.board.live == 0
+
+
+async def test_ended_while_its_agent_is_being_called_it_leaves_no_room(web: Web) -> None:
+    web.rooms.gate.clear()
+    opening = asyncio.create_task(web.board.open(ORDER))
+    await web.world.settle()
+    (session,) = web.world.records.calls
+    await web.board.end(ORG, session)
+    await web.over(session)
+    web.rooms.gate.set()
+    with pytest.raises(TelephonyError) as raised:
+        await opening
+    assert raised.value.code == "SESSION_CREATE_FAILED"
+    await web.world.settle()
+    assert web.rooms.rooms == set()
+    assert web.types(session) == ["call.initiated", "call.hangup"]
+
+
+async def test_ended_while_a_second_agent_is_being_called_too(web: Web) -> None:
+    result = await web.both()
+    web.rooms.agent_goes(result.room_name)
+    web.rooms.gate.clear()
+    await web.world.settle()
+    await web.wait(4, result.session_id)
+    await web.board.end(ORG, result.session_id)
+    await web.over(result.session_id)
+    web.rooms.gate.set()
+    await web.world.settle()
+    assert len(web.rooms.called) == 2
+    assert web.rooms.rooms == set()
 
 
 async def test_what_is_wrong_is_said_before_anything_is_kept(web: Web) -> None:
