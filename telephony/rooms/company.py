@@ -188,8 +188,12 @@ class Company:
             )
 
     def died(self, identity: str) -> None:
-        """Its packets end. It must not come back beside the agent that is called for it."""
-        if identity not in self._company:
+        """Its packets end. It must not come back beside the agent that is called for it.
+
+        LiveKit's SIP service sends none while it rings or is on hold, and looks after its callers
+        itself: who is of kind SIP is not dead for that.
+        """
+        if self._company.get(identity, "sip") == "sip":
             return
         self._dead.add(identity)
         self._leave(identity, "lost")

@@ -134,6 +134,7 @@ class House:
         self._webhooks = webhooks
         self._stack = contextlib.AsyncExitStack()
         self.callees: list[Party] = []
+        self.rings = 1.0
 
     async def __aenter__(self) -> House:
         hook: list[Any] = []
@@ -177,7 +178,7 @@ class House:
     async def ring(self, asked: sip.CreateSIPParticipantRequest) -> sip.SIPParticipantInfo:
         party = await self.party(asked.room_name, asked.participant_identity, "dialing")
         await party.says("ringing")
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(self.rings)
         await party.says("active")
         return sip.SIPParticipantInfo(
             participant_identity=asked.participant_identity, room_name=asked.room_name
@@ -277,3 +278,14 @@ async def test_a_server_that_dies_under_a_call_ends_it_once(
     assert call.end.outcome == Outcome.dropped(Cause.NETWORK)
     assert call.kinds().count("RoomInterrupted") == 1
     assert call.kinds()[-1] == "LegEnded"
+
+
+async def test_a_callee_who_rings_for_long_is_not_taken_for_dead(deaf_house: House) -> None:
+    """LiveKit's SIP service has its track in the room from the start and sends nothing on it until
+    the callee answers, nor while he holds us."""
+    deaf_house.rings = 7.0
+    call = deaf_house.station.dial("phone-x")
+    await call.until("LegAnswered", 25)
+    assert call.kinds() == ["LegRinging", "LegAnswered"]
+    (callee,) = deaf_house.callees
+    assert callee.over is None

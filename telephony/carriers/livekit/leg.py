@@ -79,6 +79,7 @@ class LiveKitLeg:
         self._dialling = False
         self._doubt: Outcome | None = None
         self._reason: models.DisconnectReason | None = None
+        self._room_reason: models.DisconnectReason | None = None
         self._absent_since: float | None = None
         self._began = desk.now
         self._timer: Timer | None = None
@@ -235,10 +236,10 @@ class LiveKitLeg:
             case e.RoomLeft():
                 self._cut_off = True
                 self._joined.set()
-                if event.reason == "deleted" and self._reason is None:
-                    self._reason = models.ROOM_DELETED
-            case e.PeerLeft() if event.identity == self.identity and self._reason is None:
-                self._reason = _REASONS.get(event.reason)
+                if event.reason == "deleted":
+                    self._room_reason = models.ROOM_DELETED
+            case e.PeerLeft() if event.identity == self.identity:
+                self._room_reason = _REASONS.get(event.reason)
             case e.DigitPressed():
                 # LiveKit knows keys as RFC 4733 events only.
                 self._tell(replace(event, leg=self.id, method="rfc4733"))
@@ -284,7 +285,8 @@ class LiveKitLeg:
         if found is None or found.status is CallStatus.HANGUP:
             self._missing()
             return
-        self._absent_since, self._party = None, found
+        # Where it is we who were away, the room says that he has left, and there he is.
+        self._absent_since, self._party, self._room_reason = None, found, None
         if self._cut_off:
             # The caller is there and we are not: nobody would hear him any more.
             self.end(self._lost())
@@ -302,8 +304,9 @@ class LiveKitLeg:
         if self._absent_since is None:
             self._absent_since = now
         waited = now - self._absent_since
+        known = self._reason is not None or self._room_reason is not None
         if self._doubt is not None and not self._is_answered:
-            if self._reason is not None:
+            if known:
                 self._finish(self._left())
             elif waited >= config.grace:
                 self._finish(self._doubt)
@@ -311,11 +314,12 @@ class LiveKitLeg:
             # A transfer that worked ends the leg; its own answer may come a moment later.
             if waited >= config.grace:
                 self._finish(self._left())
-        elif self._reason is not None or waited >= config.reason_grace:
+        elif known or waited >= config.reason_grace:
             self._finish(self._left())
 
     def _left(self) -> Outcome:
-        reason = models.UNKNOWN_REASON if self._reason is None else self._reason
+        reason = self._reason if self._reason is not None else self._room_reason
+        reason = models.UNKNOWN_REASON if reason is None else reason
         return causes.outcome_of_leaving(reason, inbound=self.inbound, answered=self._is_answered)
 
     def _lost(self) -> Outcome:

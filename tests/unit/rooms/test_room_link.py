@@ -216,6 +216,14 @@ def test_an_agent_that_waits_for_the_caller_is_not_silent() -> None:
     assert "AgentSilent" not in story.names
 
 
+def test_a_sip_caller_who_sends_nothing_is_not_dead() -> None:
+    story = Story().begin(IN, ("came", "sip_1", "sip"))
+    events = list(story.events)
+    story.link.told("dead", "sip_1")
+    assert story.events == events
+    assert "remove sip_1" not in story.house.server.called
+
+
 def test_the_dead_are_sent_out_and_do_not_come_back() -> None:
     story = Story().begin(IN, CAME)
     story.link.told("dead", "agent-1")
