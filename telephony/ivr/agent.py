@@ -59,7 +59,9 @@ def agent_plan(
     else:
         behind = fallback
         start = fallback.start
-        meet = Meet(room=room, dispatch=dispatch, unavailable=start, silent=start)
+        meet = Meet(
+            room=room, dispatch=dispatch, unavailable=start, silent=start, record=fallback.record
+        )
     return replace(behind, start=_MEET, nodes={_MEET: meet, **behind.nodes}, record=False)
 
 
@@ -87,7 +89,7 @@ class _Hidden(Verb):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meet(_Hidden):
     """Let an agent talk with the caller. ``unavailable`` and ``silent`` name who takes over when
-    none came or it left, and when it never said a word."""
+    none came or it left, and when it never said a word; ``record``: who takes over records."""
 
     VERB: ClassVar[str] = "(agent)"
     waits: ClassVar[bool] = True
@@ -96,6 +98,7 @@ class Meet(_Hidden):
     dispatch: Dispatch
     unavailable: str
     silent: str
+    record: bool = False
 
     def begin(self, run: Run) -> Move | Activity:
         return Meeting(self, run)
@@ -230,11 +233,17 @@ class Meeting(Activity):
         if event.reason == "deleted":
             # Closing the room is how an agent ends a call (contract 14.4).
             return End(Outcome.completed(EndedBy.AGENT))
-        return Go(self._node.unavailable)
+        return self._over_to(run, self._node.unavailable)
 
     def _leave(self, run: Run, target: str) -> Move:
         self._hush(run)
         run.order(c.LeaveRoom(leg=run.leg))
+        return self._over_to(run, target)
+
+    def _over_to(self, run: Run, target: str) -> Move:
+        if self._node.record:
+            # It may tell the caller so.
+            run.order(c.RecordCall(leg=run.leg))
         return Go(target)
 
     # --- ringing while nobody is there -----------------------------------------------------

@@ -120,13 +120,16 @@ class Agents:
         )
         try:
             if number is None:
-                asked = Conversation(agent=agent.id, variables=dict.fromkeys(needed(agent), ""))
+                given = dict.fromkeys(needed(agent), "")
+                asked = Conversation(agent=agent.id, variables=given or None)
                 self.dispatch(call, self.brief(asked, agent, call))
             else:
                 call, told = self._called(call, agent, number)
                 self.dispatch(call, told)
         except BadInput as error:
-            return error.message
+            # Whoever dials can give what is missing; whoever calls cannot.
+            given_then = number is None and error.code == "MISSING_TEMPLATE_VARIABLES"
+            return None if given_then else error.message
         return None
 
     # --- what it is told -------------------------------------------------------------------

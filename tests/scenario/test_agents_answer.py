@@ -11,6 +11,7 @@ import pytest
 from telephony.accounts.agents import Agent, Builtin, Hook, PromptVariable, Tool
 from telephony.accounts.model import PhoneNumber
 from telephony.base.errors import BadInput, NotFound
+from telephony.calls.callback import Callback
 from telephony.calls.orders import DialOrder, MachineOrder, RoomOrder
 from telephony.calls.ports import AnswerHeard
 from telephony.calls.public import CallEvent
@@ -286,6 +287,7 @@ async def test_the_agents_dialplan_takes_over(world: World) -> None:
     played = [row.payload["text"] for row in rows if row.event_type == "call.prompt.played"]
     assert "This call is recorded" in played[0]
     assert report(world).failure_cause is None
+    assert call(world).recording_status == "ready", "front-desk says that it records"
 
 
 async def test_the_conference_server_is_gone(world: World) -> None:
@@ -349,6 +351,29 @@ async def test_a_caller_cannot_give_what_an_agent_must_be_given(world: World) ->
     assert said is not None
     assert "missing who" in said
     assert world.switchboard.unfit(agent, None) is None, "a dial can"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "declared", "called", "dialled"),
+    [
+        ("{{who}}", (), None, None),
+        ("{{who}}", ("other",), "missing who", None),
+        ("{% if %}", ("other",), "systemPrompt:", "systemPrompt:"),
+        ("{% if %}", (), None, None),
+    ],
+)
+async def test_what_setup_says_of_an_agents_words(
+    world: World, prompt: str, declared: tuple[str, ...], called: str | None, dialled: str | None
+) -> None:
+    variables = tuple(PromptVariable(name, "x") for name in declared)
+    agent = hire(world, system_prompt=prompt, prompt_variables=variables)
+    world.agents.problem = None
+    for number, expected in ((ours(world), called), (None, dialled)):
+        said = world.switchboard.unfit(agent, number)
+        assert (said is None) is (expected is None)
+        assert (expected or "") in (said or "")
+        # Also from memory.
+        assert world.switchboard.unfit(agent, number) == said
 
 
 async def test_an_agent_that_is_told_too_much(world: World) -> None:
@@ -535,6 +560,27 @@ async def test_a_call_that_asks_for_no_conversation_runs_its_dialplan(world: Wor
     await world.switchboard.dial(order(agent=None, dialplan=None))
     await world.settle()
     assert call(world).dialplan == "front-desk", "that of the number it comes from"
+
+
+async def test_a_promised_call_is_the_agents(world: World) -> None:
+    hire(world, system_prompt="{{callback_reason}}", dialplan="after-hours")
+    world.agents.problem = None
+    now = world.clock.now()
+    promised = Callback(
+        id="cb_1",
+        organization=ORG,
+        to_number="+12025550199",
+        scheduled_at=now,
+        created_at=now,
+        updated_at=now,
+        agent="agent_ada",
+        reason="the price",
+    )
+    await world.switchboard.dial_callback(promised, "0f3b9c1e-0000-4000-8000-000000000001")
+    await world.settle()
+    world.carrier.dialled[0].answers()
+    await world.settle()
+    assert told(world.agents.links[0])["agent"]["prompt"] == "the price"
 
 
 async def test_a_machine_hears_no_agent(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -270,6 +271,14 @@ def test_the_agents_dialplan_takes_over(lost: Callable[[Story], Story]) -> None:
     one = lost(joins(story(behind=BEHIND)))
     one.hears("leave a message").listens().falls_silent()
     assert one.outcome == Outcome.completed(EndedBy.SERVICE)
+
+
+@pytest.mark.parametrize("records", [True, False])
+def test_a_dialplan_that_records_does_so_from_where_it_takes_over(records: bool) -> None:
+    one = joins(story(behind=replace(BEHIND, record=records)))
+    assert one.ordered(c.RecordCall) == []
+    is_silent(one)
+    assert len(one.ordered(c.RecordCall)) == records
 
 
 def test_the_plan_behind_it_is_the_same_but_for_its_beginning() -> None:
