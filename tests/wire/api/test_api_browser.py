@@ -7,6 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
+from telephony.base.errors import TelephonyError, Unavailable
 from telephony.rooms.tokens import LiveKitTokens
 
 SECRET = "a secret of the LiveKit server, long enough"
@@ -102,3 +103,30 @@ async def test_speech_to_speech_comes_later(rooms: Any) -> None:
 async def test_an_unknown_agent_is_404(rooms: Any) -> None:
     reply = await rooms.post("/v1/sessions", {"agentId": "agent_nobody"})
     assert (reply.status, reply.body["code"]) == (404, "NOT_FOUND")
+
+
+async def test_where_the_agent_cannot_be_called_the_key_is_free_again(rooms: Any) -> None:
+    headers = {"Idempotency-Key": "k2"}
+    rooms.board.failure = TelephonyError("no worker", code="SESSION_CREATE_FAILED")
+    reply = await rooms.post("/v1/sessions", INTENT, headers=headers)
+    assert (reply.status, reply.body["code"]) == (500, "SESSION_CREATE_FAILED")
+    rooms.board.failure = Unavailable("the conference server does not answer")
+    reply = await rooms.post("/v1/sessions", INTENT, headers=headers)
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
+    rooms.board.failure = None
+    assert (await rooms.post("/v1/sessions", INTENT, headers=headers)).status == 201
+
+
+async def test_a_page_of_any_origin_may_mint_its_own_session(rooms: Any) -> None:
+    headers = {
+        "Origin": "https://shop.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,x-speko-client",
+    }
+    asked = await rooms.ask("OPTIONS", "/v1/sessions", key=None, headers=headers)
+    assert asked.status == 204
+    assert asked.headers["Access-Control-Allow-Origin"] == "*"
+    allowed = asked.headers["Access-Control-Allow-Headers"].split(", ")
+    assert {"authorization", "content-type", "x-speko-client"} <= set(allowed)
+    reply = await rooms.post("/v1/sessions", INTENT, headers={"Origin": "https://shop.example"})
+    assert (reply.status, reply.headers["Access-Control-Allow-Origin"]) == (201, "*")
