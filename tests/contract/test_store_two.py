@@ -23,6 +23,14 @@ def callback(index: int) -> Callback:
     )  # fmt: skip
 
 
+async def test_many_that_start_at_once_on_an_empty_database(url: str) -> None:
+    stores = await asyncio.gather(*(Store.open(url, "s", node=f"node{n}") for n in range(4)))
+    await asyncio.gather(*(store.start(NOW) for store in stores))
+    assert set(await stores[0].nodes.others()) == {"node1", "node2", "node3"}
+    for store in stores:
+        await store.close()
+
+
 async def test_two_that_claim_from_one_database_share_the_rows(url: str) -> None:
     stores = [await Store.open(url, "s") for _ in range(2)]
     for index in range(40):
