@@ -12,7 +12,7 @@ from telephony.base.errors import TelephonyError, Unavailable
 from telephony.calls import events as e
 from telephony.calls.meeting import Dispatch, Meeting
 from telephony.calls.ports import Emit
-from telephony.rooms.server import RoomServer
+from telephony.rooms.attendance import Listing
 
 log = structlog.get_logger("telephony.rooms")
 
@@ -28,11 +28,37 @@ class Timer(Protocol):
     def cancel(self) -> None: ...
 
 
+class Server(Listing, Protocol):
+    """What is asked of a conference server; ``rooms.server.RoomServer`` says what is raised."""
+
+    @property
+    def url(self) -> str: ...
+
+    async def dispatch(self, room: str, dispatch: Dispatch) -> str: ...
+
+    async def send(self, room: str, data: bytes, topic: str = "") -> None: ...
+
+    async def delete(self, room: str) -> None: ...
+
+    async def remove(self, room: str, identity: str) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Tokens(Protocol):
+    """Who makes a leg's token."""
+
+    def token(self, meeting: Meeting) -> str: ...
+
+
 class Means(Protocol):
     """What timers, tasks and requests are made with."""
 
-    clock: Clock
-    server: RoomServer
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def server(self) -> Server: ...
 
     def later(self, seconds: float, act: Callable[[], None]) -> Timer: ...
 

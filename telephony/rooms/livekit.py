@@ -20,11 +20,10 @@ from telephony.calls.meeting import Dispatch, Meeting
 from telephony.calls.ports import Emit, Media
 from telephony.media.contract import MediaEngine
 from telephony.media.seats import Seat
+from telephony.rooms.company import Server, Tokens
 from telephony.rooms.figures import Figures
 from telephony.rooms.link import Link
 from telephony.rooms.local import LocalRooms
-from telephony.rooms.passes import Passes
-from telephony.rooms.server import RoomServer
 from telephony.rooms.staying import Staying
 
 log = structlog.get_logger("telephony.rooms")
@@ -64,8 +63,8 @@ class LiveKitRooms:
 
     def __init__(
         self,
-        server: RoomServer,
-        passes: Passes,
+        server: Server,
+        passes: Tokens,
         host: Host,
         rooms: LocalRooms,
         engine: MediaEngine,
