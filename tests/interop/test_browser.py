@@ -302,7 +302,6 @@ async def test_the_browser_comes_back_and_then_leaves(
         again = await chromium.page()
         await join(again, session)
         await wait(service, ident, "room.participant_joined", 2)
-        await asyncio.sleep(11)
         assert service.api.get(f"/v1/calls/{ident}")["status"] == "active"
         # As somebody who closes the tab.
         await again.close()
