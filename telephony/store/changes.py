@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from telephony.base.errors import StoreUnavailable
 from telephony.store.database import Database
+from telephony.store.tasks import finish, pause
 
 CHANNEL = "telephony_calls"
 POLL_SECONDS = 0.25
@@ -30,6 +31,7 @@ class LiveChanges:
         self._database = database
         self._watchers: dict[str, set[Told]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._stop = asyncio.Event()
 
     def watch(self, session: str, changed: Told) -> Callable[[], None]:
         self._watchers.setdefault(session, set()).add(changed)
@@ -58,11 +60,16 @@ class LiveChanges:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            self._stop.set()
+            await finish(self._task)
             self._task = None
+            self._stop.clear()
 
     # -- inside ---------------------------------------------------------------------------------
+
+    @property
+    def _wanted(self) -> bool:
+        return bool(self._watchers) and not self._stop.is_set()
 
     def _tell(self, session: str) -> None:
         for changed in list(self._watchers.get(session, ())):
@@ -74,31 +81,31 @@ class LiveChanges:
 
     async def _poll(self) -> None:
         seen: int | None = None
-        while self._watchers:
+        while self._wanted:
             try:
                 # Of the connection that writes: its own commits leave this number alone.
                 version = await self._database.write(_version)
             except StoreUnavailable:
-                await asyncio.sleep(RETRY_SECONDS)
+                await pause(self._stop, RETRY_SECONDS)
                 continue
             if version != seen:
                 seen = version
                 self._tell_all()
-            await asyncio.sleep(POLL_SECONDS)
+            await pause(self._stop, POLL_SECONDS)
 
     async def _listen(self) -> None:
-        while self._watchers:
+        while self._wanted:
             try:
                 async with self._database.listening() as connection:
                     await connection.add_listener(CHANNEL, self._heard)
                     # What was written while nobody listened.
                     self._tell_all()
-                    while self._watchers and not connection.is_closed():
-                        await asyncio.sleep(POLL_SECONDS)
+                    while self._wanted and not connection.is_closed():
+                        await pause(self._stop, POLL_SECONDS)
                     if not connection.is_closed():
                         await connection.remove_listener(CHANNEL, self._heard)
             except StoreUnavailable:
-                await asyncio.sleep(RETRY_SECONDS)
+                await pause(self._stop, RETRY_SECONDS)
 
     def _heard(self, connection: Any, process: int, channel: str, session: str) -> None:
         self._tell(session)

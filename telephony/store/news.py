@@ -13,6 +13,7 @@ import structlog
 
 from telephony.store.database import Database
 from telephony.store.directory import CHANNEL, LiveDirectory
+from telephony.store.tasks import finish, pause
 
 CHECK_SECONDS = 1.0
 RETRY_SECONDS = 1.0
@@ -28,6 +29,7 @@ class News:
         self._directory = directory
         self._said: set[str] = set()
         self._rung = asyncio.Event()
+        self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -37,18 +39,19 @@ class News:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            self._stop.set()
+            self._rung.set()
+            await finish(self._task)
             self._task = None
 
     async def _run(self) -> None:
-        while True:
+        while not self._stop.is_set():
             try:
                 await self._listen()
             except Exception as error:
                 # Whatever the driver raises: the picture stays as it is, and this goes on.
                 log.warning("the directory is not read again", error=str(error)[:300])
-            await asyncio.sleep(RETRY_SECONDS)
+            await pause(self._stop, RETRY_SECONDS)
 
     async def _listen(self) -> None:
         async with self._database.listening() as connection:
@@ -57,7 +60,7 @@ class News:
                 # What was written while nobody listened.
                 await self._directory.load()
                 await self._directory.agents.load()
-                while not connection.is_closed():
+                while not connection.is_closed() and not self._stop.is_set():
                     await self._follow()
             finally:
                 if not connection.is_closed():

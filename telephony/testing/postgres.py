@@ -23,10 +23,21 @@ OPTIONS = {
     "timezone": "Pacific/Auckland",
 }
 """A zone far from UTC: whoever forgets a time's zone is found out."""
+_EMPTY = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+SET session_replication_role = replica;
+DO $$ DECLARE name text; BEGIN
+    FOR name IN SELECT tablename FROM pg_tables
+        WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
+END $$;
+"""
 
 
 class Cluster:
-    """``start`` first, ``stop`` last; ``fresh`` makes an empty database and says its URL.
+    """``start`` first, ``stop`` last; ``fresh`` makes an empty database and says its URL,
+    ``emptied`` the same one each time, with the tables that its first user made and no rows.
 
     The server will not run as root: then it runs as ``postgres``, whom Debian's package makes.
 
@@ -39,6 +50,7 @@ class Cluster:
         self._folder = Path(tempfile.mkdtemp(prefix="telephony-postgres-"))
         self._port = _free_port()
         self._count = 0
+        self._common: str | None = None
 
     def start(self) -> None:
         if os.geteuid() == 0:
@@ -61,6 +73,14 @@ class Cluster:
         name = f"t{self._count}"
         self._run("createdb", "-h", "127.0.0.1", "-p", str(self._port), "-U", USER, name)
         return f"postgresql://{USER}@127.0.0.1:{self._port}/{name}"
+
+    def emptied(self) -> str:
+        """As ``fresh``, in a tenth of the time; for one user after another."""
+        if self._common is None:
+            self._common = self.fresh()
+        else:
+            self._run("psql", self._common, "-q", "-v", "ON_ERROR_STOP=1", "-c", _EMPTY)
+        return self._common
 
     def halt(self) -> None:
         """The server goes away, its data stays."""

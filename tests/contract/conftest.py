@@ -180,7 +180,7 @@ async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
     opened: list[Any] = []
     url = f"sqlite:///{tmp_path}/telephony.db"
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").fresh()
+        url = request.getfixturevalue("postgres").emptied()
 
     async def opening(rows: FileRows = NO_FILE) -> Any:
         store: Any
