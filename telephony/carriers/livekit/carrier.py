@@ -62,7 +62,9 @@ class LiveKitCarrier:
         self._take: Take | None = None
         self._webhook = Webhook(config, self.noticed)
         self._reception = Reception(config, directory)
-        self._sweep = Sweep(self._desk, self.is_ours, self._found, self._wanted)
+        self._sweep = Sweep(
+            self._desk, self._holds, self._reception.has_seen, self._found, self._wanted
+        )
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -146,12 +148,8 @@ class LiveKitCarrier:
         if ours and notice.is_sip and notice.event == "participant_joined":
             self._sweep.look_at(notice.room)
 
-    def is_ours(self, room: str, party: Party) -> bool:
-        """Whether a leg of ours is in this caller's room, or was his until a moment ago.
-
-        A room is one caller's: who comes in beside him talks with him, and is nobody's call.
-        """
-        return room in self._legs or self._reception.has_seen(room, party)
+    def _holds(self, room: str) -> bool:
+        return room in self._legs
 
     def _wanted(self) -> bool:
         return bool(self._legs) or bool(self._directory.trunks())

@@ -32,7 +32,7 @@ class LiveKitConfig:
     prefix: str = "sip-"
     look_ringing: float = 0.5
     look_closely: float = 0.2
-    look_active: float = 5.0
+    look_active: float = 15.0
     sweep: float = 3.0
     orphan: float = 60.0
     join: float = 10.0

@@ -9,8 +9,9 @@ is final at once, and LiveKit is told of it until it has listened.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 import structlog
 from livekit.api import ServerError
@@ -147,7 +148,7 @@ class LiveKitLeg:
             done(ReferResult(completed=False, supported=False))
             return
         self._refer = done
-        self._desk.spawn(self._transfer(to, headers), f"transfer {self.id}")
+        self._spawn(self._transfer(to, headers), "transfer")
 
     # -- going out --------------------------------------------------------------------------------
 
@@ -155,7 +156,7 @@ class LiveKitLeg:
         """Enter the room, then have the call made."""
         self._dialling = True
         if self._enter():
-            self._desk.spawn(self._call(), f"dial {self.id}")
+            self._spawn(self._call(), "dial")
 
     async def _call(self) -> None:
         request, desk = self._request, self._desk
@@ -218,7 +219,7 @@ class LiveKitLeg:
 
     def watch(self) -> None:
         """Look into the room from now on, until the leg is over."""
-        self._desk.spawn(self._look(), f"look {self.id}")
+        self._spawn(self._look(), "look")
 
     def hint(self, notice: Notice) -> None:
         """A webhook about the room, however late: look, and know why where somebody left."""
@@ -260,6 +261,7 @@ class LiveKitLeg:
             self._wake.clear()
             if self._over:
                 return
+            told = self._room_reason
             try:
                 found = await self._desk.service.party(self.room, self.identity)
             except Unavailable as error:
@@ -271,8 +273,12 @@ class LiveKitLeg:
                     self.end(self._lost())
                 continue
             blind = False
-            if not self._over:
-                self._seen(found)
+            if self._over:
+                return
+            if found is not None and told is not None:
+                # It was we who were away: the room said that he had left, and here he is.
+                self._room_reason = None
+            self._seen(found)
 
     @property
     def _interval(self) -> float:
@@ -285,8 +291,7 @@ class LiveKitLeg:
         if found is None or found.status is CallStatus.HANGUP:
             self._missing()
             return
-        # Where it is we who were away, the room says that he has left, and there he is.
-        self._absent_since, self._party, self._room_reason = None, found, None
+        self._absent_since, self._party = None, found
         if self._cut_off:
             # The caller is there and we are not: nobody would hear him any more.
             self.end(self._lost())
@@ -442,6 +447,18 @@ class LiveKitLeg:
     async def _hang_up(self) -> None:
         """The room is the leg's own, and goes with it."""
         await self._desk.service.delete(self.room)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._desk.spawn(self._guard(work), f"{name} {self.id}")
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """A fault of ours ends the call, which would wait for ever."""
+        try:
+            await work
+        except Exception:
+            log.exception("livekit.leg_failed", leg=self.id)
+            answered = self._is_answered
+            self.end((Outcome.dropped if answered else Outcome.failed)(Cause.INTERNAL))
 
     def _tell(self, event: e.Event) -> None:
         self._emit(event)

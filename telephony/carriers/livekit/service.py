@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import structlog
-from google.protobuf.message import DecodeError
 from livekit import api
 from livekit.api import ServerError, ServerErrorCode
 from livekit.protocol import models, room, sip
@@ -24,12 +23,12 @@ from telephony.carriers.livekit.wire import Party, claim, party
 
 log = structlog.get_logger("telephony.livekit")
 
+T = TypeVar("T")
+
 PAUSES = (0.2, 1.0, 3.0, 10.0)
 """Between attempts to end something that costs money."""
 MAX_ROOMS = 10_000
 """Rooms of one list that are looked at."""
-
-_LOST = (aiohttp.ClientError, TimeoutError, OSError, DecodeError)
 
 
 class Unknown(Unavailable):
@@ -69,10 +68,7 @@ class LiveKitService:
             ServerError: LiveKit says no, in most cases with the SIP status.
             Unknown: no answer came: the callee may be ringing.
         """
-        try:
-            return await self._client.sip.create_sip_participant(asked, timeout=timeout)
-        except _LOST as error:
-            raise Unknown(f"LiveKit did not answer: {_words(error)}") from error
+        return await _once(self._client.sip.create_sip_participant(asked, timeout=timeout))
 
     async def transfer(
         self, asked: sip.TransferSIPParticipantRequest, timeout: float
@@ -80,10 +76,7 @@ class LiveKitService:
         """Send a caller elsewhere; returns when it is known what came of it. Raises as ``create``.
 
         Sent once as well: the target may be ringing."""
-        try:
-            return await self._client.sip.transfer_sip_participant(asked, timeout=timeout)
-        except _LOST as error:
-            raise Unknown(f"LiveKit did not answer: {_words(error)}") from error
+        return await _once(self._client.sip.transfer_sip_participant(asked, timeout=timeout))
 
     async def parties(self, name: str) -> list[models.ParticipantInfo]:
         """Everybody in a room; nobody where there is none. Raises Unavailable."""
@@ -95,7 +88,7 @@ class LiveKitService:
             if error.code == ServerErrorCode.NOT_FOUND:
                 return []
             raise Unavailable(f"LiveKit does not list a room: {error.code}") from error
-        except _LOST as error:
+        except Exception as error:
             raise Unavailable(f"LiveKit does not list a room: {_words(error)}") from error
         return list(found.participants)
 
@@ -110,7 +103,7 @@ class LiveKitService:
         """Names of the rooms there are. Raises Unavailable."""
         try:
             found = await self._client.room.list_rooms(room.ListRoomsRequest())
-        except (ServerError, *_LOST) as error:
+        except Exception as error:
             raise Unavailable(f"LiveKit does not list its rooms: {_words(error)}") from error
         return [one.name for one in found.rooms[:MAX_ROOMS]]
 
@@ -118,7 +111,7 @@ class LiveKitService:
         """Write on a caller whose he is. Raises Unavailable."""
         try:
             await self._client.room.update_participant(claim(name, identity, leg))
-        except (ServerError, *_LOST) as error:
+        except Exception as error:
             raise Unavailable(f"LiveKit does not mark a caller: {_words(error)}") from error
 
     async def delete(self, name: str) -> bool:
@@ -144,7 +137,7 @@ class LiveKitService:
                 if error.code == ServerErrorCode.NOT_FOUND:
                     return True
                 said = error.code
-            except (Unavailable, *_LOST) as error:
+            except Exception as error:
                 said = _words(error)
             else:
                 return True
@@ -155,6 +148,32 @@ class LiveKitService:
         return False
 
 
+async def _once(asking: Awaitable[T]) -> T:
+    """The answer to what was sent, once. Raises ServerError, Unknown.
+
+    Whatever else the library raises (no connection, a time-out, an answer that is none), it was
+    sent, or may have been.
+    """
+    try:
+        return await asking
+    except ServerError as error:
+        if not _is_whole(error):
+            raise Unknown("LiveKit answered something else than an error of its own") from error
+        raise
+    except Exception as error:
+        raise Unknown(f"LiveKit did not answer: {_words(error)}") from error
+
+
+def _is_whole(error: ServerError) -> bool:
+    """Whether an error has the shape that it should have: the library takes any JSON."""
+    meta = error.metadata
+    return isinstance(meta, dict) and all(
+        isinstance(text, str) for text in (error.code, error.message, *meta, *meta.values())
+    )
+
+
 def _words(error: Exception) -> str:
     """What went wrong, without what a server wrote into it."""
-    return error.code if isinstance(error, ServerError) else type(error).__name__
+    if isinstance(error, Unavailable):
+        return error.message
+    return str(error.code)[:64] if isinstance(error, ServerError) else type(error).__name__

@@ -28,16 +28,21 @@ class Sweep:
     def __init__(
         self,
         desk: Desk,
-        is_ours: Callable[[str, Party], bool],
+        holds: Callable[[str], bool],
+        has_seen: Callable[[str, Party], bool],
         found: Callable[[str, Party], None],
         wanted: Callable[[], bool],
     ) -> None:
-        """``is_ours``: whether this process has the caller. ``wanted``: whether to list at all."""
+        """``holds``: whether a leg of this process is in a room, which is one caller's: who comes
+        in beside him talks with him, and is nobody's call. ``has_seen``: whether a caller was
+        dealt with before. ``wanted``: whether to list at all."""
         self._desk = desk
-        self._is_ours = is_ours
+        self._holds = holds
+        self._has_seen = has_seen
         self._found = found
         self._wanted = wanted
         self._alone: dict[str, float] = {}
+        self._elsewhere: dict[str, float] = {}
         self._looking: set[str] = set()
         self._stopped = asyncio.Event()
 
@@ -53,6 +58,9 @@ class Sweep:
                     if not away:
                         log.warning("livekit.away", error=error.message)
                     away = True
+                except Exception:
+                    # A fault of ours in one sweep must not keep every later caller waiting.
+                    log.exception("livekit.sweep_failed")
             try:
                 async with asyncio.timeout(self._desk.config.sweep):
                     await self._stopped.wait()
@@ -70,16 +78,19 @@ class Sweep:
 
     async def _once(self) -> None:
         prefix = self._desk.config.prefix
-        names = [name for name in await self._desk.service.rooms() if name.startswith(prefix)]
-        self._alone = {room: since for room, since in self._alone.items() if room in set(names)}
-        # In turn: of a thousand rooms of live calls none must keep a new caller waiting for long.
+        names = {name for name in await self._desk.service.rooms() if name.startswith(prefix)}
+        for kept in (self._alone, self._elsewhere):
+            for room in kept.keys() - names:
+                del kept[room]
         for name in names:
             if self._stopped.is_set():
                 return
-            await self._look(name)
+            # What another node holds is asked after seldom: only its death is of interest.
+            if not self._holds(name) and self._elsewhere.get(name, 0.0) <= self._desk.now:
+                await self._look(name)
 
     async def _look(self, room: str) -> None:
-        if room in self._looking:
+        if room in self._looking or self._holds(room):
             return
         self._looking.add(room)
         try:
@@ -93,16 +104,19 @@ class Sweep:
         # Whoever of us is in the room, on whatever node, has its caller.
         if any(info.identity.startswith(PEER) for info in infos):
             self._alone.pop(room, None)
+            self._elsewhere[room] = self._desk.now + self._desk.config.orphan / 2
             return
         for one in callers:
-            if not self._stopped.is_set() and not self._is_ours(room, one):
+            if self._stopped.is_set() or self._holds(room):
+                return
+            if not self._has_seen(room, one):
                 self._found(room, one)
         if room.startswith(self._desk.config.prefix):
             await self._clear(room, callers)
 
     async def _clear(self, room: str, callers: list[Party]) -> None:
         """A caller in a room of ours where nobody has been for long hears silence, and pays."""
-        if not callers or any(self._is_live(room, one) for one in callers):
+        if not callers or self._holds(room):
             self._alone.pop(room, None)
             return
         since = self._alone.setdefault(room, self._desk.now)
@@ -111,6 +125,3 @@ class Sweep:
         log.warning("livekit.orphan", callers=len(callers))
         del self._alone[room]
         await self._desk.service.delete(room)
-
-    def _is_live(self, room: str, one: Party) -> bool:
-        return self._is_ours(room, one)

@@ -232,6 +232,49 @@ async def test_an_order_that_is_lost_with_nobody_in_the_room_has_failed(
     await until(lambda: "sip-out-phone-x" in server.deleted)
 
 
+GARBAGE = [
+    (200, b"\xff\xff\xff"),
+    (200, b"<html>"),
+    (500, b"[]"),
+    (500, b'"x"'),
+    (404, b"[1]"),
+    (412, b'{"code": 7, "msg": [], "meta": "x"}'),
+    (412, b'{"code": "failed_precondition", "meta": {"sip_status_code": 486}}'),
+    (302, b""),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), GARBAGE)
+async def test_an_answer_that_is_none_ends_the_call(
+    house: House, server: LiveKitStandIn, status: int, body: bytes
+) -> None:
+    home = await house()
+    home.add_trunk()
+    server.raw["CreateSIPParticipant"] = (status, body)
+    call = home.dial()
+    await call.until("LegEnded")
+    assert call.end.outcome.status is Status.FAILED
+    assert call.kinds() == ["LegEnded"]
+    assert len(server.asked("CreateSIPParticipant")) == 1
+
+
+@pytest.mark.parametrize(("status", "body"), GARBAGE)
+async def test_a_list_that_is_none_ends_nothing(
+    house: House, server: LiveKitStandIn, status: int, body: bytes
+) -> None:
+    home = await house(look_active=0.02)
+    home.add_trunk()
+    call = home.dial()
+    await call.until("LegAnswered")
+    server.raw["ListParticipants"] = server.raw["ListRooms"] = (status, body)
+    looks = len(server.asked("ListParticipants"))
+    await until(lambda: len(server.asked("ListParticipants")) > looks + 3)
+    assert call.kinds() == ["LegAnswered"]
+    del server.raw["ListParticipants"]
+    call.leg.end(Outcome.completed(EndedBy.API))
+    await until(lambda: not server.people)
+
+
 async def test_nobody_picks_up(house: House, server: LiveKitStandIn) -> None:
     """LiveKit keeps the ring time-out; without a word from it we end the call ourselves."""
     home = await house()
