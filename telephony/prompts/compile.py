@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from liquid.ast import Node
 from liquid.builtin.expressions import FilteredExpression, Path
-from liquid.exceptions import LiquidError
 from liquid.expression import Expression
 from liquid.static_analysis import Variable
 from liquid.template import BoundTemplate
 
 from telephony.base.errors import BadInput
-from telephony.prompts.sandbox import MAX_CODE, MAX_SOURCE, MAX_TAGS, environment, weigh
+from telephony.prompts.sandbox import (
+    MAX_CODE,
+    MAX_SOURCE,
+    MAX_TAGS,
+    environment,
+    known_filter,
+    weigh,
+)
 
 SYSTEM_NAMES = ("system.now", "system.caller_number", "system.call_id")
 _SYSTEM = "system"
@@ -49,16 +55,18 @@ def compile_all(
         {
             name
             for template in templates.values()
-            for name in _needed(template)
+            for name in template.needed
             if name not in names and name not in system
         }
     )
     if missing:
-        said = ", ".join(name[:100] for name in missing[:20])
+        # Every one of them (contract 1.2); MAX_CODE bounds how much that is.
         raise BadInput(
-            f"variables: missing {said}", field="variables", code="MISSING_TEMPLATE_VARIABLES"
+            f"variables: missing {', '.join(missing)}",
+            field="variables",
+            code="MISSING_TEMPLATE_VARIABLES",
         )
-    return {field: _render(field, template, names) for field, template in templates.items()}
+    return {field: template.fill(names) for field, template in templates.items()}
 
 
 class Template:
@@ -68,24 +76,20 @@ class Template:
     """
 
     def __init__(self, text: str, field: str = "text") -> None:
-        self._field = field
         self._made = _parse_all({field: text})[field]
-        found = self._made.analyze(include_partials=False)
-        for name in found.filters:
+        for name in self._made.filters:
             # Said now, and not when the branch that it stands in is taken for the first time.
-            if name not in self._made.env.filters:
+            if not known_filter(name):
                 raise BadInput(f"{field}: unknown filter '{name}'", field=field)
-        self.names = frozenset(
-            str(use.segments[0]) for uses in found.globals.values() for use in uses
-        )
+        self.names = self._made.names
         """What it needs or could use."""
 
     def render(self, values: Mapping[str, str]) -> str:
         """With these values; a name without one is empty. Raises BadInput: over a ceiling."""
-        return _render(self._field, self._made, {name: values.get(name, "") for name in self.names})
+        return self._made.fill({name: values.get(name, "") for name in self.names})
 
 
-def _parse_all(texts: Mapping[str, str]) -> dict[str, BoundTemplate]:
+def _parse_all(texts: Mapping[str, str]) -> dict[str, _Text]:
     """The templates; what all of them together may be is bounded, for all are made at once."""
     templates = {}
     all_tags = all_code = 0
@@ -98,22 +102,34 @@ def _parse_all(texts: Mapping[str, str]) -> dict[str, BoundTemplate]:
             raise BadInput(
                 f"{field}: {MAX_TAGS} tags with {MAX_CODE} characters are the most", field=field
             )
-        templates[field] = _parse(field, text, tags)
+        templates[field] = _Text(field, text, tags)
     return templates
 
 
-def _parse(field: str, text: str, tags: int) -> BoundTemplate:
-    try:
-        return environment(tags).from_string(text)
-    except (LiquidError, ValueError, RecursionError) as error:
-        raise _refused(field, error) from error
+class _Text:
+    """A template that is understood. ``needed``: names that it cannot do without."""
 
+    # Whatever the library raises is the template's fault: of odd ones it is also TypeError.
 
-def _render(field: str, template: BoundTemplate, names: Mapping[str, object]) -> str:
-    try:
-        return template.render(**names)
-    except (LiquidError, ValueError, ArithmeticError, RecursionError) as error:
-        raise _refused(field, error) from error
+    def __init__(self, field: str, text: str, tags: int) -> None:
+        self._field = field
+        try:
+            self._template = environment(tags).from_string(text)
+            found = self._template.analyze(include_partials=False)
+            self.filters = tuple(found.filters)
+            self.needed = frozenset(_needed(self._template, found.globals))
+            self.names = frozenset(
+                str(use.segments[0]) for uses in found.globals.values() for use in uses
+            )
+        except Exception as error:
+            raise _refused(field, error) from error
+
+    def fill(self, names: Mapping[str, object]) -> str:
+        """The text with these names in it. Raises BadInput."""
+        try:
+            return self._template.render(names)
+        except Exception as error:
+            raise _refused(self._field, error) from error
 
 
 def _refused(field: str, error: Exception) -> BadInput:
@@ -121,10 +137,10 @@ def _refused(field: str, error: Exception) -> BadInput:
     return BadInput(f"{field}: {said}", field=field)
 
 
-def _needed(template: BoundTemplate) -> Iterator[str]:
+def _needed(template: BoundTemplate, found: Mapping[str, Sequence[Variable]]) -> Iterator[str]:
     """Names that a template cannot do without: those with a use that has no default."""
     optional = set(_with_default(template))
-    for uses in template.analyze(include_partials=False).globals.values():
+    for uses in found.values():
         for use in uses:
             if use.span.index not in optional:
                 yield _name(use)

@@ -9,6 +9,7 @@ calls besides.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from liquid import Environment
@@ -48,12 +49,23 @@ def weigh(text: str) -> tuple[int, int]:
     return tags, code
 
 
+def known_filter(name: str) -> bool:
+    """Whether there is such a filter."""
+    return name in _FILTERS
+
+
 def environment(tags: int) -> Environment:
     """For a template of so many tags."""
+    return _environment(1 << (max(1, tags) - 1).bit_length())
+
+
+@lru_cache(maxsize=32)
+def _environment(tags: int) -> Environment:
+    # Made once for each power of two: a class a template would be a cycle a call to collect.
     limits = {
         "output_stream_limit": MAX_OUTPUT,
         "local_namespace_limit": MAX_OUTPUT,
-        "loop_iteration_limit": max(1, min(_MAX_LOOPS, _STEPS // max(1, tags))),
+        "loop_iteration_limit": max(1, min(_MAX_LOOPS, _STEPS // tags)),
     }
     # Liquid reads its limits from the class.
     made: Environment = type("_Limited", (Environment,), limits)(extra=False)

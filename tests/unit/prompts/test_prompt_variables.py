@@ -38,6 +38,18 @@ def test_all_that_is_missing_is_named_at_once() -> None:
     assert raised.value.message == "variables: missing a, b, c, d"
 
 
+def test_every_missing_name_is_said_however_many() -> None:
+    names = [f"a_rather_long_name_{n:03}" for n in range(500)]
+    with pytest.raises(BadInput) as raised:
+        made("".join(f"{{{{{name}}}}}" for name in names))
+    assert raised.value.message == f"variables: missing {', '.join(names)}"
+
+
+@pytest.mark.parametrize("name", ["self", "args", "kwargs", "template", "system_", "é", "a b"])
+def test_a_name_may_be_anything(name: str) -> None:
+    assert made("{{a}}", {name: "x", "a": "1"}) == "1"
+
+
 def test_one_use_without_a_default_is_enough_to_need_a_name() -> None:
     with pytest.raises(BadInput, match="missing a"):
         made("{{ a | default: 'x' }} {{ a }}")
@@ -77,6 +89,8 @@ def test_the_service_gives_its_own_names_and_nobody_else_does() -> None:
         "{{ 'a' | replace: '', 'b' }}",
         "{{ 2 | times: 2 }}",
         "{{ x | split: '' | size }}",
+        "{% if system contains system %}x{% endif %}",
+        "{% if system contains empty %}x{% endif %}",
         "{{ 'now' | date: '%Y' }}",
         "{{ system.now | date: '%999999999d' }}",
         "{% for i in (1..2000) %}x{% endfor %}",
