@@ -28,6 +28,8 @@ _CAUSES = {
     "unreachable": "the far end did not answer",
     "media_incompatible": "no common codec",
     "carrier_error": "refused by the carrier",
+    "agent_unavailable": "no agent was available",
+    "silent_bot_no_agent_audio": "the agent never said a word",
 }
 
 
@@ -99,6 +101,8 @@ def _end(outcome: Outcome) -> list[str]:
         return [f"dropped ({cause.replace('_', ' ')})"]
     if outcome.result == "completed" and outcome.ended_by is not EndedBy.SERVICE:
         return [f"ended by the {'API' if outcome.ended_by is EndedBy.API else outcome.ended_by}"]
+    if outcome.result == "failed" and outcome.status.value == "ended" and outcome.cause is not None:
+        return [_CAUSES.get(outcome.cause.value, outcome.cause.value.replace("_", " "))]
     if outcome.result == "interrupted" and outcome.status.value == "ended":
         return ["interrupted when the service stopped"]
     return []

@@ -266,6 +266,7 @@ async def test_a_silent_agent_is_named_as_the_cause(world: World) -> None:
     silent = next(row for row in rows if row.event_type == "worker.no_first_audio_timeout")
     assert silent.failure_cause == "silent_bot_no_agent_audio"
     assert report(world).failure_cause == "silent_bot_no_agent_audio"
+    assert report(world).summary.endswith("; the agent never said a word.")
     assert not link.open
 
 
@@ -337,6 +338,7 @@ async def test_without_either_the_caller_hears_that_nobody_is_available(world: W
     assert leg.outcome is not None
     assert (call(world).kind, call(world).agent) == ("cascade", "agent_ada")
     assert report(world).failure_cause == "agent_unavailable"
+    assert report(world).summary.endswith("; no agent was available.")
     assert report(world).turns[0].text == SORRY
     assert rows[-1].status == "ended"
 
