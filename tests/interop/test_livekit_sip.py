@@ -20,7 +20,8 @@ from livekit.protocol import sip
 from telephony.accounts.model import TrunkKind
 from telephony.audio import wav
 from telephony.base.clock import Clock
-from telephony.calls.events import DigitPressed
+from telephony.calls.events import DigitPressed, Event
+from telephony.calls.meeting import Meeting
 from telephony.calls.outcome import Cause, EndedBy, Outcome
 from telephony.calls.ports import DialRequest, Offer, OfferedLeg, Recorded, Sound
 from telephony.carriers.livekit import LiveKitCarrier, LiveKitConfig
@@ -134,7 +135,6 @@ class House:
         self._webhooks = webhooks
         self._stack = contextlib.AsyncExitStack()
         self.callees: list[Party] = []
-        self.rings = 1.0
 
     async def __aenter__(self) -> House:
         hook: list[Any] = []
@@ -178,7 +178,7 @@ class House:
     async def ring(self, asked: sip.CreateSIPParticipantRequest) -> sip.SIPParticipantInfo:
         party = await self.party(asked.room_name, asked.participant_identity, "dialing")
         await party.says("ringing")
-        await asyncio.sleep(self.rings)
+        await asyncio.sleep(1.0)
         await party.says("active")
         return sip.SIPParticipantInfo(
             participant_identity=asked.participant_identity, room_name=asked.room_name
@@ -280,12 +280,26 @@ async def test_a_server_that_dies_under_a_call_ends_it_once(
     assert call.kinds()[-1] == "LegEnded"
 
 
-async def test_a_callee_who_rings_for_long_is_not_taken_for_dead(deaf_house: House) -> None:
-    """LiveKit's SIP service has its track in the room from the start and sends nothing on it until
-    the callee answers, nor while he holds us."""
-    deaf_house.rings = 7.0
-    call = deaf_house.station.dial("phone-x")
-    await call.until("LegAnswered", 25)
-    assert call.kinds() == ["LegRinging", "LegAnswered"]
-    (callee,) = deaf_house.callees
-    assert callee.over is None
+async def test_a_caller_at_livekit_meets_an_agent_in_the_call_s_own_room(
+    deaf_house: House,
+) -> None:
+    """Two rooms, and the service between them: who is in one is not in the other."""
+    house = deaf_house
+    call = house.station.dial("phone-x")
+    await call.until("LegAnswered", 15)
+    (callee,) = house.callees
+    events: list[Event] = []
+    meeting = Meeting(room="call-x", call="x", identity="phone-x")
+    link = house.station.rooms.meet(meeting, call.leg.media, events.append)
+    token = house.server.token("call-x", "agent-1", kind="agent")
+    async with Participant(house.server.url, token, rate=8000) as agent:
+        await agent.publish(8000)
+        await agent.until(lambda: "phone-x" in agent.room.remote_participants)
+        await agent.say(np.asarray(tone(440.0, 1500), np.int16))
+        await callee.until(lambda: heard(callee.heard("service-phone-x"), 440.0).present_ms > 1300)
+        await callee.say(np.asarray(tone(880.0, 1500), np.int16))
+        await agent.until(lambda: heard(agent.heard("phone-x"), 880.0).present_ms > 1300)
+        assert set(callee.room.remote_participants) == {"service-phone-x"}
+        assert set(agent.room.remote_participants) == {"phone-x"}
+        link.close()
+    assert "LegEnded" not in call.kinds()
