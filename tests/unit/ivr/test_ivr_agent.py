@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from telephony.calls import commands as c
 from telephony.calls import events as e
@@ -318,3 +321,65 @@ def test_a_sentence_whose_end_nobody_reports_ends_all_the_same() -> None:
     assert one.program.expire(deadline) == [
         c.Hangup(outcome=Outcome.unattended(Cause.AGENT_UNAVAILABLE))
     ]
+
+
+# --- whatever happens ----------------------------------------------------------------------
+
+WHO = st.sampled_from(("agent-1", "agent-2"))
+HAPPENS = st.one_of(
+    st.tuples(st.just("wait"), st.floats(0.0, 40.0)),
+    st.tuples(st.just("joins"), WHO),
+    st.tuples(st.just("speaks"), WHO),
+    st.tuples(st.just("silent"), WHO),
+    st.tuples(st.just("goes"), WHO),
+    st.tuples(st.just("comes"), st.just("web-1")),
+    st.tuples(st.just("leaves"), st.just("web-1")),
+    st.tuples(st.just("refused"), st.sampled_from(("timeout", "refused", "unreachable"))),
+    st.tuples(st.just("room"), st.sampled_from(("deleted", "lost", "refused", ""))),
+    st.tuples(st.just("press"), st.sampled_from("12#")),
+)
+
+
+def happens(one: Story, what: str, detail: Any) -> None:
+    now = one.clock.now()
+    match what:
+        case "wait":
+            one.wait(detail)
+        case "joins":
+            one.tell(e.AgentJoined(at=now, room=ROOM, identity=detail))
+        case "speaks":
+            one.tell(e.AgentHeard(at=now, room=ROOM, identity=detail))
+        case "silent":
+            one.tell(e.AgentSilent(at=now, room=ROOM, identity=detail, seconds=10.0))
+        case "goes":
+            one.tell(e.AgentLeft(at=now, room=ROOM, identity=detail))
+        case "comes":
+            comes(one, detail)
+        case "leaves":
+            leaves(one, detail)
+        case "refused":
+            is_refused(one, detail)
+        case "room":
+            room_ends(one, detail)
+        case "press":
+            one.press(detail)
+
+
+@given(st.lists(HAPPENS, max_size=25), st.booleans(), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_no_call_hangs_and_no_crowd_of_agents_comes(
+    facts: list[tuple[str, Any]], speaks_first: bool, behind: bool
+) -> None:
+    dispatch = replace(DISPATCH, speaks_first=speaks_first)
+    one = story(dispatch, BEHIND if behind else None)
+    for what, detail in facts:
+        if one.over:
+            break
+        happens(one, what, detail)
+        assert one.over or one.program.next_deadline() is not None
+    assert len(one.ordered(c.JoinRoom)) == 1
+    assert len(one.ordered(c.DispatchAgent)) <= 1
+    assert len(one.ordered(c.LeaveRoom)) <= 1
+    # Nobody hangs up, and nothing happens any more.
+    one.wait(20_000)
+    assert one.over
