@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -25,6 +25,8 @@ from telephony.base.errors import BadInput
 from telephony.base.number import is_e164
 
 MAX_ISSUES = 20
+_TAGS = ("kind", "mode")
+"""Members that say which shape of a union theirs is."""
 
 
 class Body(BaseModel):
@@ -122,7 +124,7 @@ def parse(shape: type[B], data: Mapping[str, Any]) -> B:
     try:
         return shape.model_validate(data)
     except ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, data) from None
 
 
 @cache
@@ -159,13 +161,29 @@ class Invalid(BadInput):
         return {"issues": self.issues}
 
 
-def invalid(error: ValidationError) -> Invalid:
-    """The error of ours for one of pydantic's."""
+def _path(place: Sequence[int | str], data: object) -> str:
+    """Where it is in what was sent. Of a union's member pydantic also says which it is, after the
+    place of the union: that is the value of its tag and the name of nothing there."""
+    parts: list[str] = []
+    for number, part in enumerate(place, 1):
+        here = data if isinstance(data, Mapping) else {}
+        if number < len(place) and part not in here and part in (here.get(t) for t in _TAGS):
+            continue
+        parts.append(str(part))
+        if isinstance(data, list) and isinstance(part, int):
+            data = data[part] if part < len(data) else None
+        else:
+            data = here.get(part)
+    return ".".join(parts)
+
+
+def invalid(error: ValidationError, data: object = None) -> Invalid:
+    """The error of ours for one of pydantic's over ``data``."""
     issues: list[dict[str, str]] = []
     for item in error.errors(include_url=False, include_context=True, include_input=False)[
         :MAX_ISSUES
     ]:
-        path = ".".join(str(part) for part in item["loc"])
+        path = _path(item["loc"], data)
         message = item["msg"]
         if item["type"] == "value_error":
             message = message.removeprefix("Value error, ")

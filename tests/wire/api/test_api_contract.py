@@ -545,7 +545,7 @@ ROWS = [
           ({"toolSound": {"clip": "keyboard-typing"}}, "toolSound.enabled"),
           ({"toolSound": {"enabled": True, "clip": "keyboard-typing", "soundId": "s"}},
            "toolSound"),
-          ({"simulation": {"mode": "mock", "response": "x" * 8191}}, "simulation.mock.response"),
+          ({"simulation": {"mode": "mock", "response": "x" * 8191}}, "simulation.response"),
           ({"simulation": {"mode": "dead"}}, "simulation")))),
     *(get("7.4", f"tools?{query}", f"/v1/agents/{{agent}}/tools?{query}", []) for query in (
         "available=1", "available=true", "available=0", "available=", "")),
