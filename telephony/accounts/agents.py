@@ -149,6 +149,15 @@ class Agent:
         """The prompt variables' defaults by name; None: every call must give it."""
         return {variable.name: variable.default for variable in self.prompt_variables}
 
+    @property
+    def extracted(self) -> tuple[dict[str, Any], ...]:
+        """What is looked for in its transcripts: its own fields, and those of its ``postCall``
+        hook whose names it has none of (contract 7.1)."""
+        hook = self.hooks.get("postCall")
+        own = {each["name"] for each in self.extraction_fields}
+        others = hook.extraction_fields if hook is not None else ()
+        return (*self.extraction_fields, *(each for each in others if each["name"] not in own))
+
     def greeting(self, *, inbound: bool) -> str | None:
         """What the agent says first on a call of that direction."""
         own = self.inbound_first_message if inbound else self.outbound_first_message

@@ -82,7 +82,7 @@ def brief(
         language=asked.language or (agent.language if agent is not None else DEFAULT_LANGUAGE),
         options=options,
         variables={**defaults, **given},
-        extraction_fields=agent.extraction_fields if agent is not None else (),
+        extraction_fields=agent.extracted if agent is not None else (),
         tools=tuple(_tool(tool) for tool in tools if tool.available),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from telephony.accounts.agents import Agent, PromptVariable
+from telephony.accounts.agents import Agent, Hook, PromptVariable
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 AGENT = Agent(
@@ -33,3 +33,16 @@ def test_variables_with_and_without_a_default() -> None:
     assert AGENT.declared == {}
     variables = (PromptVariable("name"), PromptVariable("company", "", "Whose"))
     assert replace(AGENT, prompt_variables=variables).declared == {"name": None, "company": ""}
+
+
+def test_the_agents_own_fields_win_over_its_hooks() -> None:
+    own = {"name": "mood", "type": "string", "description": "How"}
+    other = {"name": "topic", "type": "string", "description": "What"}
+    named_alike = {**own, "type": "number"}
+    asked = Hook(url="https://x.example/", extraction_fields=(named_alike, other))
+    # Fields mean something after a call only.
+    agent = replace(AGENT, hooks={"postCall": asked, "status": asked})
+    assert agent.extracted == (named_alike, other)
+    agent = replace(agent, extraction_fields=(own,))
+    assert agent.extracted == (own, other)
+    assert replace(agent, hooks={"status": asked}).extracted == (own,)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from telephony.accounts.agents import Agent, Integration, PromptVariable, Tool
+from telephony.accounts.agents import Agent, Hook, Integration, PromptVariable, Tool
 from telephony.accounts.model import PhoneNumber
 from telephony.base.errors import BadInput
 from telephony.calls.orders import Conversation
@@ -95,6 +95,14 @@ def test_a_tool_that_could_not_run_is_not_offered() -> None:
         updated_at=NOW,
     )
     assert brief(Conversation(), ADA, (tool,), SYSTEM).tools == ()
+
+
+def test_it_is_told_what_is_looked_for_by_whoever_asked() -> None:
+    hook = Hook(url="https://x.example/", extraction_fields=({"name": "topic"}, {"name": "mood"}))
+    own = {"name": "mood", "type": "string"}
+    asking = replace(ADA, extraction_fields=(own,), hooks={"postCall": hook})
+    told = brief(Conversation(), asking, (), SYSTEM)
+    assert told.extraction_fields == (own, {"name": "topic"})
 
 
 def test_what_is_shown_of_a_request_is_what_is_said() -> None:
