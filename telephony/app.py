@@ -316,7 +316,7 @@ class App:
             dialplans=frozenset(dialplans),
             default_dialplan=settings.default_dialplan,
             public_url=settings.public_url,
-            tokens=_tokens(settings),
+            tokens=browser_tokens(settings),
             sip_address=f"{shown}:{port}" if port != 5060 else shown,
             cors_origins=settings.cors_origins,
             trusted_proxies=settings.trusted_proxies,
@@ -568,10 +568,13 @@ def _agent_rooms(
     return LiveKitRooms(server, Passes(key, secret), host, rooms, engine, clock)
 
 
-def _tokens(settings: Settings) -> LiveKitTokens | None:
+def browser_tokens(settings: Settings) -> LiveKitTokens | None:
     """What browsers join with, where a LiveKit server is configured."""
     found = _livekit(settings)
-    return None if found is None else LiveKitTokens(*found)
+    if found is None:
+        return None
+    url, key, secret = found
+    return LiveKitTokens(settings.livekit_public_url or url, key, secret)
 
 
 def _livekit(settings: Settings) -> tuple[str, str, str] | None:

@@ -202,6 +202,12 @@ def _consistent(settings: Settings, sources: Mapping[str, str]) -> None:
     if any(livekit.values()) and not all(livekit.values()):
         missing = ", ".join(PREFIX + name.upper() for name, there in livekit.items() if not there)
         raise ConfigError(f"LiveKit needs all three of its settings; missing: {missing}")
+    if settings.livekit_public_url is not None and settings.livekit_url is None:
+        raise ConfigError(
+            f"livekit_public_url ({sources.get('livekit_public_url', 'default')}): there is no"
+            f" LiveKit server: {PREFIX}LIVEKIT_URL is not set",
+            field="livekit_public_url",
+        )
     for table in settings.trunks:
         if table.kind is TrunkKind.LIVEKIT and settings.livekit_url is None:
             raise ConfigError(

@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     default_dialplan: Name | None = None
     recording_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     livekit_url: Annotated[str, check_url("ws", "wss", "http", "https")] | None = None
+    livekit_public_url: Annotated[str, check_url("ws", "wss", "http", "https")] | None = None
     livekit_api_key: Name | None = None
     livekit_api_secret: Annotated[str | None, Field(repr=False)] = None
     livekit_agent: Name = "telephony"

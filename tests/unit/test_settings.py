@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from telephony.accounts.model import NumberDirection, Transport
+from telephony.app import browser_tokens
 from telephony.base.errors import ConfigError
 from telephony.reports.cost import Rate
 from telephony.settings import MASK, Loaded, MediaTimeout, PortRange, Settings, ensure_secret, load
@@ -270,6 +271,24 @@ def test_livekit_takes_all_three_or_none() -> None:
     said = refused(LIVEKIT_URL="wss://livekit.example")
     assert "TELEPHONY_LIVEKIT_API_KEY" in said
     settings(LIVEKIT_URL="wss://l.example", LIVEKIT_API_KEY="k", LIVEKIT_API_SECRET="s")
+
+
+def test_browsers_are_told_an_address_of_their_own() -> None:
+    server = {
+        "LIVEKIT_URL": "ws://127.0.0.1:7880", "LIVEKIT_API_KEY": "k", "LIVEKIT_API_SECRET": "s",
+    }  # fmt: skip
+
+    def told(**more: str) -> str | None:
+        tokens = browser_tokens(settings(**server, **more).settings)
+        return tokens and tokens.url
+
+    assert told() == "ws://127.0.0.1:7880"
+    assert told(LIVEKIT_PUBLIC_URL="https://rooms.example.com/x") == "wss://rooms.example.com/x"
+    assert browser_tokens(settings().settings) is None
+    said = refused(LIVEKIT_PUBLIC_URL="wss://rooms.example.com")
+    assert "livekit_public_url" in said and "LIVEKIT_URL is not set" in said
+    said = refused(**server, LIVEKIT_PUBLIC_URL="rooms.example.com")
+    assert "livekit_public_url" in said
 
 
 def test_tables_stand_in_the_file_only() -> None:
