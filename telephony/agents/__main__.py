@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from importlib.util import find_spec
 
 from telephony.agents import environment, script
@@ -24,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0: as asked; 1: not healthy; 2: cannot be started, and why is on stderr."""
     parser = argparse.ArgumentParser(prog="telephony-agent", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("start", help="take calls until told to stop, then let them finish")
+    commands.add_parser(
+        "start", help="take calls until told to stop, then let them finish; told twice, stop"
+    )
     commands.add_parser("dev", help="the same, but stop at once")
     commands.add_parser("health", help="whether the worker of this machine runs")
     checked = commands.add_parser("check", help="whether a script can be used")
@@ -53,17 +56,19 @@ def _run(config: WorkerConfig, *, development: bool) -> int:
 
     async def work() -> None:
         server = make_server(config)
-        asked = asyncio.Event()
+        asked, hurried = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
+
+        def told() -> None:
+            (hurried if asked.is_set() else asked).set()
+
         for one in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(one, asked.set)
+            loop.add_signal_handler(one, told)
         running = asyncio.create_task(server.run(devmode=development))
-        stop = asyncio.create_task(asked.wait())
-        await asyncio.wait([running, stop], return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
+        await _first(running, asked.wait())
         if not running.done():
             if not development:
-                await server.drain(timeout=DRAIN_SECONDS)
+                await _first(hurried.wait(), server.drain(timeout=DRAIN_SECONDS))
             await server.aclose()
         await running
 
@@ -72,6 +77,20 @@ def _run(config: WorkerConfig, *, development: bool) -> int:
     except (RuntimeError, OSError) as error:
         return _refuse(str(error))
     return 0
+
+
+async def _first(*works: Awaitable[object]) -> None:
+    """Until one of them is done; the coroutines among them end with it, a task goes on."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    _, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task, work in zip(tasks, works, strict=True):
+        if task in rest and task is not work:
+            task.cancel()
+    for task, work in zip(tasks, works, strict=True):
+        if task is not work:
+            # A drain that took too long is over like one that did not.
+            with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+                await task
 
 
 def _health(config: WorkerConfig) -> int:

@@ -12,6 +12,7 @@ from livekit import rtc
 
 from telephony.agents import hearing, packets
 from telephony.agents.conversation import (
+    MAX_EVENTS,
     Conversation,
     Event,
     Gone,
@@ -38,7 +39,8 @@ class RoomStage:
     """Publishes the agent's voice, listens to the one it talks with, passes packets on.
 
     ``identity``: whom to listen to; empty: everybody who is no agent. While somebody else who is
-    no agent publishes sound, the agent is muted (contract section 4.6).
+    no agent publishes sound, the agent is muted (contract section 4.6). Made before the room is
+    joined, so that nothing that happens in it is missed.
     """
 
     def __init__(
@@ -50,11 +52,25 @@ class RoomStage:
         self._patience = patience
         self._source = rtc.AudioSource(RATE, 1, queue_size_ms=QUEUE_MS)
         self._generation = 0
+        """Counts the hushes: what plays is of one generation."""
+        self._dropped = 0
+        """Samples that the last hush threw away."""
         self._conversation: Conversation | None = None
+        self._early: list[Event] = []
+        self._closed = False
         self._ears: dict[str, asyncio.Task[None]] = {}
         self._mutes: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._publication: rtc.LocalTrackPublication | None = None
+        room.on("track_subscribed", self._on_track)
+        room.on("track_unsubscribed", self._on_track_gone)
+        room.on("track_muted", lambda who, _: self._weigh(who))
+        room.on("track_unmuted", lambda who, _: self._weigh(who))
+        room.on("participant_disconnected", self._on_left)
+        room.on("data_received", self._on_data)
+        room.on("sip_dtmf_received", self._on_key)
+        room.on("disconnected", self._on_end)
+        room.register_text_stream_handler(packets.CHAT_TOPIC, self._on_chat)
 
     # What the conversation asks for.
 
@@ -82,8 +98,6 @@ class RoomStage:
         self._dropped = round(self._source.queued_duration * RATE)
         self._source.clear_queue()
 
-    _dropped = 0
-
     async def send(self, packet: bytes) -> None:
         try:
             await self._room.local_participant.publish_data(packet, reliable=True)
@@ -107,20 +121,9 @@ class RoomStage:
     def follow(self, conversation: Conversation) -> None:
         """Tell ``conversation`` what happens in the room, from what happened so far on."""
         self._conversation = conversation
-        room = self._room
-        room.on("track_subscribed", self._on_track)
-        room.on("track_unsubscribed", self._on_track_gone)
-        room.on("track_muted", lambda who, _: self._weigh(who))
-        room.on("track_unmuted", lambda who, _: self._weigh(who))
-        room.on("participant_disconnected", self._on_left)
-        room.on("data_received", self._on_data)
-        room.on("sip_dtmf_received", self._on_key)
-        room.on("disconnected", lambda reason: self._put(Gone(f"disconnected: {reason}")))
-        room.register_text_stream_handler(packets.CHAT_TOPIC, self._on_chat)
-        for participant in room.remote_participants.values():
-            for publication in participant.track_publications.values():
-                if publication.track is not None:
-                    self._on_track(publication.track, publication, participant)
+        early, self._early = self._early, []
+        for event in early:
+            conversation.put(event)
 
     async def await_listener(self, timeout: float, grace: float) -> None:
         """Until somebody hears the agent's track, at most ``timeout`` seconds; then greet.
@@ -138,7 +141,7 @@ class RoomStage:
 
     async def close(self) -> None:
         """Stop listening; the room is left by whoever joined it."""
-        self._conversation = None
+        self._conversation, self._closed = None, True
         tasks = [*self._ears.values(), *self._tasks]
         for task in tasks:
             task.cancel()
@@ -150,6 +153,8 @@ class RoomStage:
     def _put(self, event: Event) -> None:
         if self._conversation is not None:
             self._conversation.put(event)
+        elif len(self._early) < MAX_EVENTS and not self._closed:
+            self._early.append(event)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -234,6 +239,9 @@ class RoomStage:
             self._put(told)
         elif packet.topic == packets.CONTROL_TOPIC and self._is_service(packet.participant):
             self._mute("the service", told.muted)
+
+    def _on_end(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        self._put(Gone(rtc.DisconnectReason.Name(reason)))
 
     def _on_key(self, pressed: rtc.SipDTMF) -> None:
         self._put(KeyPressed(pressed.digit))

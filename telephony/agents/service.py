@@ -53,7 +53,7 @@ class Said:
 
 
 class ServiceClient:
-    """One session's calls of the API. Use as a context manager.
+    """One session's calls of the API. ``close`` it, or use it as a context manager.
 
     Requests that may be repeated (all but a transfer) are tried ``attempts`` times where the
     service does not answer, is busy (429) or fails (5xx).
@@ -88,6 +88,9 @@ class ServiceClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
         await self._http.close()
 
     async def spoken_before(self) -> list[Said]:

@@ -92,7 +92,7 @@ class Voice:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                env=_plain_environment(),
             )
             alarm = threading.Timer(self._timeout, self._child.kill)
             alarm.start()
@@ -119,6 +119,12 @@ class Voice:
                     pipe.close()
         child.kill()
         child.wait()
+
+
+def _plain_environment() -> dict[str, str]:
+    """Ours without its keys: what speaks needs none."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TELEPHONY_", "LIVEKIT_"))}
+    return kept | {"OPENBLAS_NUM_THREADS": "1"}
 
 
 def _pack(header: dict[str, Any]) -> bytes:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -14,7 +13,7 @@ from time import monotonic
 from livekit.agents import AgentServer, AutoSubscribe, JobContext, JobProcess
 
 from telephony.agents import dispatched, environment, script
-from telephony.agents.conversation import Conversation
+from telephony.agents.conversation import Conversation, Gone
 from telephony.agents.dispatched import DispatchedCall
 from telephony.agents.environment import WorkerConfig
 from telephony.agents.hearing import Patience, Recogniser
@@ -31,6 +30,9 @@ LISTENER_SECONDS = 30.0
 """How long the greeting waits for somebody who can hear it."""
 BROWSER_GRACE = 0.25
 """Seconds in which a browser's overrides still change the greeting."""
+STOP_SECONDS = 3.0
+"""How long calls may take to end when the worker must stop. Then they die, and the service calls
+another worker in: a hurried stop is not for finishing sentences."""
 FULL = 0.7
 """Load from which LiveKit's server gives a worker no more calls, unless it is configured."""
 
@@ -85,62 +87,70 @@ def _loaded(text: str | None) -> Script | None:
 
 
 async def answer(ctx: JobContext) -> None:
-    """One call, from its dispatch to its end."""
+    """One call: joins its room and leaves the conversation running."""
     try:
         call = dispatched.parse(ctx.job.metadata)
     except BadInput as error:
         log.error("agent.dispatch_refused room=%s: %s", ctx.job.room.name, error)
         ctx.shutdown("dispatch refused")
         return
-    config = environment.read(os.environ)
     log.info("agent.call pid=%d session=%s room=%s", os.getpid(), call.session, ctx.job.room.name)
-    async with AsyncExitStack() as stack:
-        url = config.api_url or call.api_url
-        service = None
-        if url:
-            service = await stack.enter_async_context(
-                ServiceClient(url, config.api_key, call.session)
-            )
-        else:
-            log.warning("agent.no_api: TELEPHONY_API_URL is not set and the dispatch names none")
-        reason = await _converse(ctx, call, config, service)
-    log.info("agent.left session=%s: %s", call.session, reason)
-    ctx.shutdown(reason)
-
-
-async def _converse(
-    ctx: JobContext,
-    call: DispatchedCall,
-    config: WorkerConfig,
-    service: ServiceClient | None,
-) -> str:
+    config = environment.read(os.environ)
+    url = config.api_url or call.api_url
+    if not url:
+        log.warning("agent.no_api: TELEPHONY_API_URL is not set and the dispatch names none")
+    service = ServiceClient(url, config.api_key, call.session) if url else None
+    patience = Patience() if call.end_ms is None else Patience(end_ms=call.end_ms)
+    stage = RoomStage(ctx.room, call.identity, ctx.proc.userdata["recogniser"], patience)
     _, before = await asyncio.gather(
         ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY), _before(service)
     )
-    patience = Patience() if call.end_ms is None else Patience(end_ms=call.end_ms)
-    stage = RoomStage(ctx.room, call.identity, ctx.proc.userdata["recogniser"], patience)
-    turns = TurnLog(service, SystemClock(), before)
     conversation = Conversation(
         call=call,
         script=choose_script(call, config.script),
         stage=stage,
         speaker=ctx.proc.userdata["voice"],
         service=service,
-        turns=turns,
+        turns=TurnLog(service, SystemClock(), before),
         resumed=bool(before),
     )
-    stage.follow(conversation)
-    greeting: asyncio.Task[None] | None = None
+    talking = asyncio.create_task(_converse(ctx, conversation, stage, service), name="agent-call")
+
+    async def stop() -> None:
+        conversation.put(Gone("the worker stops"))
+        await asyncio.wait([talking])
+
+    # livekit-agents calls it only after this function has returned, so the call is a task: a worker
+    # that must stop would else wait for its conversations' own end.
+    ctx.add_shutdown_callback(stop)
+
+
+async def _converse(
+    ctx: JobContext, conversation: Conversation, stage: RoomStage, service: ServiceClient | None
+) -> None:
+    reason = "failed"
     try:
-        await stage.open()
-        grace = BROWSER_GRACE if call.direction == "web" else 0.0
-        greeting = asyncio.create_task(stage.await_listener(LISTENER_SECONDS, grace))
+        reason = await _talk(conversation, stage)
+    except Exception:
+        log.exception("agent.call_failed session=%s", conversation.call.session)
+    finally:
+        await stage.close()
+        await conversation.turns.close()
+        if service is not None:
+            await service.close()
+        log.info("agent.left session=%s: %s", conversation.call.session, reason)
+        ctx.shutdown(reason)
+
+
+async def _talk(conversation: Conversation, stage: RoomStage) -> str:
+    stage.follow(conversation)
+    await stage.open()
+    grace = BROWSER_GRACE if conversation.call.direction == "web" else 0.0
+    greeting = asyncio.create_task(stage.await_listener(LISTENER_SECONDS, grace))
+    try:
         return await conversation.run()
     finally:
-        if greeting is not None:
-            greeting.cancel()
-        await stage.close()
-        await turns.close()
+        greeting.cancel()
 
 
 async def _before(service: ServiceClient | None) -> list[Said]:
@@ -170,6 +180,7 @@ def make_server(config: WorkerConfig) -> AgentServer:
         num_idle_processes=config.idle_processes,
         load_fnc=load,
         load_threshold=FULL,
+        shutdown_process_timeout=STOP_SECONDS,
         setup_fnc=warm_up,
     )
     server.rtc_session(answer, agent_name=config.name)

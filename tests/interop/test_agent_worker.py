@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -142,6 +142,13 @@ def texts(caller: Participant, kind: str, final: bool = True) -> list[tuple[str,
     ]
 
 
+async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    """What no event of the room tells."""
+    async with asyncio.timeout(seconds):
+        while not true():
+            await asyncio.sleep(0.05)
+
+
 async def utter(caller: Participant, voice: Voice, words: str) -> float:
     """Say it in ``caller``'s microphone; when its last loud sample was played."""
     sound = np.frombuffer(await voice.say(words), "<i2")
@@ -219,28 +226,6 @@ async def test_it_is_silent_soon_after_the_caller_speaks(call: Call, voice: Voic
     assert len(cut) == 1 and 10 < len(cut[0]) < len(LONG) - 10
     # 160 ms, two ways through the server included, on a machine with nothing else to do.
     assert silent_after <= 300
-
-
-async def test_a_worker_that_dies_is_followed_by_one_that_goes_on(
-    call: Call, worker: AgentWorker, service: FarService, voice: Voice
-) -> None:
-    await call.dispatch()
-    async with call.join() as caller:
-        await caller.publish(RATE)
-        await until_said(caller, "agent", GREETING)
-        assert worker.kill_calls() == 1
-        # The service's own watch is quicker than the server's, for which it is there for 20 s more.
-        await call.dispatch()
-        await caller.until(lambda: len(agents(caller)) == 2, 20)
-        await caller.until(lambda: from_agent(caller).size > 8_000)
-        await utter(caller, voice, "when are you open")
-        await until_said(caller, "agent", HOURS)
-    assert texts(caller, "transcript").count(("agent", GREETING)) == 1
-    assert service.said(call.session) == [
-        ("agent", GREETING),
-        ("user", "when are you open"),
-        ("agent", HOURS),
-    ]
 
 
 async def test_what_a_browser_writes(livekit: LiveKit, worker: AgentWorker) -> None:
@@ -331,10 +316,7 @@ async def test_a_dispatch_that_is_not_the_services_is_left(
     async with call.join() as caller:
         await caller.publish(RATE)
         await call.dispatch()
-        deadline = time.monotonic() + 20
-        while f"agent.dispatch_refused room={call.room}" not in worker.log:
-            await asyncio.sleep(0.05)
-            assert time.monotonic() < deadline
+        await until(lambda: f"agent.dispatch_refused room={call.room}" in worker.log)
         assert from_agent(caller).size == 0
 
 
@@ -356,11 +338,27 @@ async def test_the_worker_is_healthy_and_lets_a_call_finish(
             worker.drain()
             await utter(caller, voice, "thank you goodbye")
             await until_said(caller, "agent", "Goodbye.")
-        deadline = time.monotonic() + 20
-        while not worker.gone:
-            await asyncio.sleep(0.05)
-            assert time.monotonic() < deadline
+        await until(lambda: worker.gone)
     assert service.said(call.session)[-1] == ("agent", "Goodbye.")
+
+
+async def test_a_worker_that_is_told_twice_does_not_wait(
+    livekit: LiveKit, service: FarService
+) -> None:
+    started = ("-m", "telephony.agents", "start")
+    with AgentWorker(
+        livekit, api_key=KEY, api_url=service.url, name="hurried", script=SCRIPT, program=started
+    ) as worker:
+        call = Call(livekit, name="hurried")
+        await call.dispatch()
+        async with call.join() as caller:
+            await caller.publish(RATE)
+            await until_said(caller, "agent", GREETING)
+            worker.drain()
+            await asyncio.sleep(1)
+            assert not worker.gone
+            worker.drain()
+            await until(lambda: worker.gone)
 
 
 async def test_the_shortest_worker(livekit: LiveKit, service: FarService) -> None:
