@@ -10,10 +10,19 @@ import asyncio
 import logging
 import re
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from telephony.agents import packets, script
 from telephony.agents.dispatched import DispatchedCall
+from telephony.agents.events import (
+    Event,
+    Gone,
+    Greet,
+    Heard,
+    KeyPressed,
+    Quiet,
+    SpeechBegan,
+)
+from telephony.agents.ports import Service, Speaker, Stage
 from telephony.agents.script import Action, CallBack, End, Rule, Script, Transfer
 from telephony.agents.turns import TurnLog
 from telephony.agents.voice import RATE
@@ -28,91 +37,6 @@ TAIL_MS = 150
 """Silence kept after a sentence: the synthesiser gives half a second, as between two prompts."""
 UNHEARD = "…"
 """What stands for a sentence that was interrupted before its first word."""
-
-
-class Stage(Protocol):
-    """What carries the conversation: a room, or a test."""
-
-    async def play(self, sound: bytes) -> float:
-        """Play int16 PCM at 8 kHz; the share of it that was heard, 1.0 if nobody hushed it."""
-        ...
-
-    def hush(self) -> None:
-        """Be silent now: what is queued is dropped."""
-        ...
-
-    async def send(self, packet: bytes) -> None:
-        """A data packet for everybody in the room. Never raises."""
-        ...
-
-    def show(self, state: str) -> None:
-        """``listening``, ``thinking`` or ``speaking``, for whoever draws it."""
-        ...
-
-    def expect(self, phrases: list[str]) -> None:
-        """What may be said next."""
-        ...
-
-
-class Speaker(Protocol):
-    """Text to int16 PCM at 8 kHz."""
-
-    async def say(
-        self, text: str, voice: str = "", language: str = "", speed: float = 1.0
-    ) -> bytes: ...
-
-
-class Service(Protocol):
-    """What the worker asks of the service. All raise TelephonyError."""
-
-    async def end_call(self) -> None: ...
-
-    async def transfer(self, to: str, *, warm: bool, summary: str = "") -> str: ...
-
-    async def call_back(
-        self, to: str, *, after: int, reason: str, agent: str, summary: str, once: str
-    ) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechBegan:
-    """Somebody speaks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """Somebody spoke, and these were the words; none where they were not understood."""
-
-    text: str
-    ended: float = 0.0
-    """When the last sound of it came, on the loop's clock."""
-    seconds: float = 0.0
-    """How long it was."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPressed:
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Greet:
-    """Everybody is there and can hear."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quiet:
-    """An answer is out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """Nobody is left to talk to."""
-
-    reason: str
-
-
-Event = SpeechBegan | Heard | KeyPressed | Greet | Quiet | Gone | packets.Packet
 
 
 @dataclass(slots=True)

@@ -11,16 +11,8 @@ import numpy as np
 from livekit import rtc
 
 from telephony.agents import hearing, packets
-from telephony.agents.conversation import (
-    MAX_EVENTS,
-    Conversation,
-    Event,
-    Gone,
-    Greet,
-    Heard,
-    KeyPressed,
-    SpeechBegan,
-)
+from telephony.agents.conversation import MAX_EVENTS, Conversation
+from telephony.agents.events import Event, Gone, Greet, Heard, KeyPressed, SpeechBegan
 from telephony.agents.hearing import Endpointer, Mark, Patience, Recogniser
 from telephony.agents.voice import RATE
 

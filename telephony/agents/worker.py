@@ -13,9 +13,10 @@ from time import monotonic
 from livekit.agents import AgentServer, AutoSubscribe, JobContext, JobProcess
 
 from telephony.agents import dispatched, environment, script
-from telephony.agents.conversation import Conversation, Gone
+from telephony.agents.conversation import Conversation
 from telephony.agents.dispatched import DispatchedCall
 from telephony.agents.environment import WorkerConfig
+from telephony.agents.events import Gone
 from telephony.agents.hearing import Patience, Recogniser
 from telephony.agents.room import RoomStage
 from telephony.agents.script import Script

@@ -11,8 +11,9 @@ import pytest
 
 from telephony.agents import conversation as c
 from telephony.agents import script
-from telephony.agents.conversation import Conversation, Greet, Heard, KeyPressed, SpeechBegan
+from telephony.agents.conversation import Conversation
 from telephony.agents.dispatched import DispatchedCall
+from telephony.agents.events import Event, Gone, Greet, Heard, KeyPressed, SpeechBegan
 from telephony.agents.packets import ContextualUpdate, Mute, Overrides, UserMessage
 from telephony.agents.script import CallBack, End, Rule, Script, Silence, Transfer
 from telephony.agents.service import Declined, Said
@@ -144,7 +145,7 @@ class Bench:
         )
         self.task = asyncio.create_task(self.talk.run())
 
-    async def put(self, *events: c.Event) -> None:
+    async def put(self, *events: Event) -> None:
         for event in events:
             self.talk.put(event)
         await self.settle()
@@ -177,7 +178,7 @@ async def begin() -> AsyncIterator[Begin]:
 
     yield start
     for bench in made:
-        bench.talk.put(c.Gone("the test is over"))
+        bench.talk.put(Gone("the test is over"))
         await bench.task
         await bench.turns.close()
 
@@ -437,7 +438,7 @@ async def test_a_flood_is_dropped_and_the_end_is_not(begin: Begin) -> None:
     bench = await begin()
     for _ in range(2 * c.MAX_EVENTS):
         bench.talk.put(ContextualUpdate("x"))
-    bench.talk.put(c.Gone("left"))
+    bench.talk.put(Gone("left"))
     assert await bench.task == "left"
 
 
