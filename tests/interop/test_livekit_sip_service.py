@@ -180,6 +180,11 @@ async def test_a_dialled_call_is_refused_then_runs_its_dialplan_and_is_transferr
 
 async def test_a_caller_reaches_his_number_s_dialplan_and_hangs_up(house: House) -> None:
     api = house.service.api
+    hook = "/carriers/livekit/webhook"
+    # The service's own key is none of LiveKit's.
+    status, said = await house.ask(api.call, "POST", hook, {"event": "room_started"})
+    assert (status, said["code"]) == (401, "UNAUTHORIZED")
+    assert (await house.ask(api.call, "GET", hook))[0] == 405
     before = await house.ask(api.sessions)
     caller = await house.party("sip-in_+12025550188_1", "sip_+12025550188", "ringing")
     session = await house.ask(api.new_session, before)

@@ -13,6 +13,8 @@ from telephony.accounts.model import MediaEncryption, Transport
 from telephony.calls.events import DigitPressed, DigitsSent, LegAnswered, LegRinging
 from telephony.calls.outcome import Cause, EndedBy, Outcome, Status
 from telephony.calls.ports import ReferResult
+from telephony.carriers.livekit import LiveKitConfig
+from telephony.carriers.livekit.service import LiveKitService
 from telephony.testing.livekit_sip import (
     Caller,
     LiveKitStandIn,
@@ -230,6 +232,15 @@ async def test_an_order_that_is_lost_with_nobody_in_the_room_has_failed(
     assert call.end.outcome.cause is Cause.UNREACHABLE
     assert len(server.asked("CreateSIPParticipant")) == 1
     await until(lambda: "sip-out-phone-x" in server.deleted)
+
+
+async def test_the_library_repeats_nothing_for_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its fail-over to other regions sends a request again, and would dial twice."""
+    made: list[dict[str, Any]] = []
+    monkeypatch.setattr("livekit.api.LiveKitAPI", lambda *args, **options: made.append(options))
+    service = LiveKitService(LiveKitConfig(url="wss://x.livekit.cloud", key="k", secret="s"))
+    await service.open()
+    assert [options["failover"] for options in made] == [False]
 
 
 GARBAGE = [
