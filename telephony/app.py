@@ -237,7 +237,7 @@ class App:
         self.kit.tasks.spawn(self._warm(dialplans), "warm prompts")
         self.kit.tasks.spawn(self._keep_house(), "housekeeping")
         self.kit.tasks.spawn(self._nodes().run(), "nodes")
-        self.kit.tasks.spawn(self.store.orders.listen(self.switchboard.end_here), "orders")
+        self.store.orders.listen(self.switchboard.end_here)
         self.kit.tasks.spawn(self._close_rooms(interrupted), "rooms of interrupted calls")
 
     def _media_engine(self) -> MediaEngine:

@@ -158,5 +158,6 @@ class Store:
     async def close(self) -> None:
         """Finish what was begun and close."""
         await self.news.close()
+        await self.orders.close()
         await self.calls.changes.close()
         await self.database.close()

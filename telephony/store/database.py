@@ -280,7 +280,8 @@ async def _put_all(
 
 
 def _engine(url: URL, config: DatabaseConfig) -> AsyncEngine:
-    options: dict[str, Any] = {"json_serializer": dump_json, "pool_size": config.readers + 3}
+    # Beside the readers the one that writes, and the three that listen.
+    options: dict[str, Any] = {"json_serializer": dump_json, "pool_size": config.readers + 4}
     if url.get_backend_name() == "sqlite":
         options["connect_args"] = {"timeout": config.busy_seconds}
     else:
