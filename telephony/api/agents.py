@@ -69,8 +69,9 @@ async def calls(ask: Ask) -> web.StreamResponse:
     query = parse_query(AgentCallsQuery, ask.request)
     agent = await _find(ask)
     chosen = query.chosen(agent.id)
-    found, more = await ask.deps.calls.page(ask.organization, chosen, query.limit, None)
-    return render(AgentCalls.of(found, more is not None))
+    # One more than is shown: it says whether the page ends amidst calls of one moment.
+    found, _ = await ask.deps.calls.page(ask.organization, chosen, query.limit + 1, None)
+    return render(AgentCalls.of(found, query.limit))
 
 
 async def _find_tool(ask: Ask) -> Tool:

@@ -426,13 +426,15 @@ class CallStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilter:
-    """Filters of the list, ANDed; times are aware UTC, ``since`` ≤ created_at < ``until``."""
+    """Filters of the list, ANDed; times are aware UTC, ``since`` ≤ created_at < ``until``.
+    ``after`` is created_at and id of a call: those that come after it in the list."""
 
     status: str | None = None
     kind: str | None = None
     agent: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    after: tuple[datetime, str] | None = None
 
 
 class CallReader(Protocol):

@@ -202,13 +202,7 @@ class Calls:
             .limit(limit + 1)
         )
         if cursor is not None:
-            at, last = read_cursor(cursor)
-            query = query.where(
-                sa.or_(
-                    calls.c.created_at < at,
-                    sa.and_(calls.c.created_at == at, calls.c.id < last),
-                )
-            )
+            query = query.where(_after(*read_cursor(cursor)))
         found = [rows.call(row) for row in await self._all(query)]
         if len(found) <= limit:
             return found, None
@@ -344,4 +338,12 @@ def _conditions(chosen: CallFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(calls.c.created_at >= chosen.since)
     if chosen.until is not None:
         conditions.append(calls.c.created_at < chosen.until)
+    if chosen.after is not None:
+        conditions.append(_after(*chosen.after))
     return conditions
+
+
+def _after(at: datetime, last: str) -> sa.ColumnElement[bool]:
+    """What comes after this row, newest first."""
+    c = calls.c
+    return sa.or_(c.created_at < at, sa.and_(c.created_at == at, c.id < last))

@@ -594,6 +594,7 @@ def _chosen(call: Call, chosen: CallFilter) -> bool:
         and chosen.agent in (None, call.agent)
         and (chosen.since is None or call.created_at >= chosen.since)
         and (chosen.until is None or call.created_at < chosen.until)
+        and (chosen.after is None or (call.created_at, call.id) < chosen.after)
     )
 
 

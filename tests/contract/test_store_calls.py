@@ -98,6 +98,12 @@ async def test_calls_of_one_instant_are_each_on_one_page(store: Any, make: Any) 
     assert last is None
     assert {c.id for c in first} | {c.id for c in rest} == made
     assert len(first) + len(rest) == 5
+    # The same place, told by time and id; and by the time alone nothing is after it.
+    after = CallFilter(after=(now, first[-1].id))
+    assert await store.calls.page(ORG, after, 3, None) == (rest, None)
+    assert await store.calls.page(ORG, CallFilter(after=(now, "")), 3, None) == ([], None)
+    later = CallFilter(after=(now + timedelta(microseconds=1), ""))
+    assert await store.calls.page(ORG, later, 3, None) == (first, cursor)
 
 
 async def test_a_page_that_is_exactly_full_is_the_last(store: Any, make: Any) -> None:

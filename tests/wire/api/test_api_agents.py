@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -333,3 +334,34 @@ async def test_an_agents_calls_go_backwards(api: Any) -> None:
         assert (reply.status, reply.body["issues"][0]["path"]) == (400, field)
     assert (await api.get("/v1/agents/agent_x/calls")).status == 404
     assert (await api.get(path, key=FOREIGN_KEY)).status == 404
+
+
+async def test_a_page_that_ends_amidst_calls_of_one_moment_loses_none(api: Any) -> None:
+    agent = (await api.agent()).id
+    moment = api.clock.now()
+    ids = set()
+    for number in range(5):
+        call, events = api.a_call()
+        # Four of one moment, and an older one.
+        at = moment if number else moment - timedelta(microseconds=1)
+        await api.keep(replace(call, agent=agent, created_at=at), events)
+        ids.add(call.id)
+    path = f"/v1/agents/{agent}/calls"
+    seen: list[str] = []
+    cursors: list[str] = []
+    page = (await api.get(f"{path}?limit=1")).body
+    while page["next_cursor"]:
+        seen += [row["id"] for row in page["calls"]]
+        cursors.append(page["next_cursor"])
+        # What begins meanwhile is on no later page.
+        call, events = api.a_call()
+        await api.keep(replace(call, agent=agent), events)
+        page = (await api.get(f"{path}?limit=1&cursor={page['next_cursor']}")).body
+    seen += [row["id"] for row in page["calls"]]
+    assert len(seen) == 5 and set(seen) == ids
+    time = moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    # A time where that is enough, as the contract has it.
+    assert cursors == [f"{time}~{each}" for each in seen[:3]] + [time]
+    for wrong in ("x", f"x~{seen[0]}", "~", "1" * 201):
+        reply = await api.get(f"{path}?cursor={wrong}")
+        assert (reply.status, reply.body["issues"][0]["path"]) == (400, "cursor")
