@@ -16,6 +16,7 @@ def dial(
     to: Annotated[str, typer.Argument(help="Whom to call, E.164.")],
     from_: Annotated[str | None, typer.Option("--from", help="Caller id, E.164.")] = None,
     dialplan: Annotated[str | None, typer.Option(help="What talks to whoever picks up.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Who talks to whoever picks up.")] = None,
     trunk: Annotated[str | None, typer.Option(help="The trunk's id or name.")] = None,
     record: Annotated[bool | None, typer.Option(help="Record the call.")] = None,
     var: Annotated[list[str] | None, typer.Option(help="A variable, name=value.")] = None,
@@ -26,6 +27,7 @@ def dial(
     body = sent(
         to=to,
         dialplan=dialplan,
+        agentId=agent,
         trunk=trunk,
         record=record,
         variables=pairs(var or [], "--var"),

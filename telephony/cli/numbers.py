@@ -50,6 +50,7 @@ def add(
     e164: str,
     trunk: Annotated[str | None, typer.Option(help="The trunk's id or name.")] = None,
     dialplan: Annotated[str | None, typer.Option(help="What answers it.")] = None,
+    agent: Annotated[str | None, typer.Option(help="The agent that answers it.")] = None,
     direction: Annotated[Direction, typer.Option()] = Direction.both,
     label: Annotated[str | None, typer.Option()] = None,
     record: Annotated[bool | None, typer.Option()] = None,
@@ -61,6 +62,7 @@ def add(
         e164=e164,
         sipConnectionInstallationId=trunk,
         dialplan=dialplan,
+        agentId=agent,
         direction=direction.value,
         label=label,
         record=record,
@@ -117,6 +119,7 @@ def buy(
 def change(
     number: str,
     dialplan: Annotated[str | None, typer.Option(help="An empty one takes it off.")] = None,
+    agent: Annotated[str | None, typer.Option(help="An empty one takes it off.")] = None,
     direction: Annotated[Direction | None, typer.Option()] = None,
     label: Annotated[str | None, typer.Option(help="An empty one takes it off.")] = None,
     record: Annotated[bool | None, typer.Option()] = None,
@@ -127,7 +130,7 @@ def change(
     body: dict[str, Any] = sent(direction=direction.value if direction else None, record=record)
     body |= {
         name: value or None
-        for name, value in (("dialplan", dialplan), ("label", label))
+        for name, value in (("dialplan", dialplan), ("agentId", agent), ("label", label))
         if value is not None
     }
     row = Client(url).patch("phone-numbers", number, body=body)

@@ -158,3 +158,17 @@ async def test_webhooks(api: Any, terminal: Terminal) -> None:
     gone = await terminal.json("webhooks", "remove", made["id"])
     assert gone == {"id": made["id"], "deleted": True}
     assert await terminal.run("webhooks", "list") == ""
+
+
+async def test_an_agent_answers_a_number_and_calls(api: Any, terminal: Terminal) -> None:
+    body = {"name": "Ada", "systemPrompt": "Be brief.", "intent": {"language": "en"}}
+    agent = (await api.post("/v1/agents", body)).body["id"]
+    number = await terminal.json("numbers", "add", "+12025550100", "--agent", agent)
+    assert number["agentId"] == agent
+    changed = await terminal.json("numbers", "set", number["id"], "--agent", "")
+    assert changed["agentId"] is None
+    changed = await terminal.json("numbers", "set", number["id"], "--agent", agent)
+    assert changed["agentId"] == agent
+    await terminal.run("dial", "+12025550123", "--agent", agent)
+    order = api.board.orders[0]
+    assert (order.agent, order.dialplan, order.variables) == (agent, None, None)
