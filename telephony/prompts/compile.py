@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from liquid.ast import Node
 from liquid.builtin.expressions import FilteredExpression, Path
@@ -102,8 +103,14 @@ def _parse_all(texts: Mapping[str, str]) -> dict[str, _Text]:
             raise BadInput(
                 f"{field}: {MAX_TAGS} tags with {MAX_CODE} characters are the most", field=field
             )
-        templates[field] = _Text(field, text, tags)
+        templates[field] = _text(field, text, tags)
     return templates
+
+
+@lru_cache(maxsize=256)
+def _text(field: str, text: str, tags: int) -> _Text:
+    """An agent's words are the same in each of its calls."""
+    return _Text(field, text, tags)
 
 
 class _Text:

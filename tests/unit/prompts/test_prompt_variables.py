@@ -62,6 +62,15 @@ def test_names_that_a_template_makes_are_its_own() -> None:
     assert made(text) == "1x2x3x"
 
 
+def test_a_text_that_was_seen_before_remembers_nothing_of_it() -> None:
+    text = "{% assign b = a %}{% for i in (1..2) %}{% cycle 'x', 'y' %}{% ifchanged %}{{i}}"
+    text += "{% endifchanged %}{% endfor %}{{b}}"
+    assert made(text, {"a": "1"}) == "x1y21"
+    assert made(text, {"a": "2"}) == "x1y22"
+    with pytest.raises(BadInput, match="missing a"):
+        made(text)
+
+
 def test_branches_are_taken_by_value() -> None:
     text = "{% if tier == 'gold' %}dear{% elsif tier %}hello{% endif %} {{ name | capitalize }}"
     assert made(text, {"tier": "gold", "name": "ann"}) == "dear Ann"
