@@ -7,6 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from telephony.api.wire.callbacks import CallbackCreate
 from telephony.api.wire.sessions import PostedTurns
 from telephony.calls.record import Turn
 
@@ -16,8 +17,8 @@ KEY = "sk_test_worker"
 class FarService:
     """``turns`` by session and index; ``asked``: method, path and body of everything else.
 
-    ``answers``: path → (status, body) for what is to fail. Turns go through the service's own
-    shape: what it would refuse is refused here.
+    ``answers``: path → (status, body) for what is to fail. Turns and callbacks go through the
+    service's own shapes: what it would refuse breaks here.
     """
 
     def __init__(self) -> None:
@@ -81,6 +82,8 @@ class FarService:
             for turn in PostedTurns.model_validate(body).distinct():
                 kept[turn.index] = turn
             return 202, {}
+        if path == "/v1/callbacks":
+            CallbackCreate.model_validate(body)
         self.asked.append((method, path, body))
         return 200, {"ok": True, "status": "ending", "id": "cb_1"}
 
