@@ -12,6 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import hdrs, web
@@ -124,6 +125,8 @@ class _Door:
         self._table = table
         self._authenticator = Authenticator(deps.keys, deps.clock, deps.secret_key)
         self._rates = Rates()
+        # Clients of a base URL with a path send it along; a proxy may or may not take it off.
+        self._prefix = urlsplit(deps.public_url or "").path.rstrip("/")
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Next) -> web.StreamResponse:
@@ -161,7 +164,7 @@ class _Door:
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
         """Find the row, check the key, call the handler."""
-        found = self._table.find(request.method, request.rel_url.raw_path)
+        found = self._table.find(request.method, self._path(request))
         if found.route is None:
             return self._no_route(request, found)
         request[FAULT_CODE] = found.route.fault
@@ -169,6 +172,16 @@ class _Door:
         caller = await self._caller(ask, found.route)
         dress = partial(self._dress, request)
         return await found.route.handler(Ask(request, self._deps, found.params, caller, dress))
+
+    def _path(self, request: web.Request) -> str:
+        """The path, percent-encoded, without that of PUBLIC_URL."""
+        path = request.rel_url.raw_path
+        inside = self._prefix and f"{path}/".startswith(f"{self._prefix}/")
+        return path[len(self._prefix) :] if inside else path
+
+    def _for_pages(self, request: web.Request) -> bool:
+        """The API, and what its signed URLs open."""
+        return re.match(r"/+(v1|files|uploads)(/|$)", self._path(request)) is not None
 
     async def _caller(self, ask: Ask, route: Route) -> Caller | None:
         if route.public or (route.handler is health.metrics and health.open_to(ask)):
@@ -185,7 +198,7 @@ class _Door:
     def _no_route(self, request: web.Request, found: Found) -> web.StreamResponse:
         if not found.allowed:
             preflight = hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
-            if request.method == hdrs.METH_OPTIONS and preflight and _for_pages(request):
+            if request.method == hdrs.METH_OPTIONS and preflight and self._for_pages(request):
                 # A page that may not ask would never see that there is no such path.
                 return web.Response(status=204)
             return reply_of_status(404)
@@ -200,7 +213,7 @@ class _Door:
         allowed = self._deps.cors_origins
         if origin is None or not ("*" in allowed or origin in allowed):
             return
-        if not _for_pages(request):
+        if not self._for_pages(request):
             return
         headers = response.headers
         # Keys are sent by hand and never by the browser itself, so any origin may be answered.
@@ -217,16 +230,11 @@ class _Door:
             headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "600"
 
 
-def _for_pages(request: web.Request) -> bool:
-    """The API, and what its signed URLs open."""
-    return re.match(r"/+(v1|files|uploads)(/|$)", request.path) is not None
-
-
 async def _expect(request: web.Request) -> web.StreamResponse | None:
     """``Expect: 100-continue``, unless the body is known to be too large."""
     if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
         return reply_of_status(417)
-    most = MAX_UPLOAD if request.path.startswith("/uploads/") else MAX_BODY
+    most = MAX_UPLOAD if "/uploads/" in request.path else MAX_BODY
     if (request.content_length or 0) > most:
         return reply_of_status(413)
     if request.transport is not None:
