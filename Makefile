@@ -17,7 +17,7 @@ install: .venv/.installed
 # The example worker that answers calls: .venv-agents/bin/telephony-agent start
 agents: .venv-agents/.installed
 
-test: packages lint agents
+test: packages lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: .venv/.installed-dev
