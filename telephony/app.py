@@ -198,7 +198,7 @@ class App:
             ids=self.ids,
             nudge=self._nudge,
             rates=settings.rate_card,
-            talking=AgentsConfig(worker=settings.livekit_agent, api=settings.public_url),
+            talking=AgentsConfig(worker=settings.livekit_agent, api=api_url(settings)),
             afford=(Prepaid(self.store.ledger, self.clock).check if settings.prepaid else anybody),
             elsewhere=self.store.orders,
         )
@@ -566,6 +566,20 @@ def _agent_rooms(
         host = Here(clock)
     server = RoomServer(url, key, secret)
     return LiveKitRooms(server, Passes(key, secret), host, rooms, engine, clock)
+
+
+def api_url(settings: Settings) -> str | None:
+    """Where agents' workers reach the API: as the world does, or as this machine does."""
+    if settings.public_url:
+        return settings.public_url
+    if not settings.api_port:
+        return None
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.api_host, settings.api_host)
+    return (
+        f"http://[{host}]:{settings.api_port}"
+        if ":" in host
+        else f"http://{host}:{settings.api_port}"
+    )
 
 
 def browser_tokens(settings: Settings) -> LiveKitTokens | None:

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("dev", help="the same, but stop at once")
     commands.add_parser("health", help="whether the worker of this machine runs")
     checked = commands.add_parser("check", help="whether a script can be used")
-    checked.add_argument("script", help="a YAML file")
+    checked.add_argument("script", help="a YAML file, or a prompt with a script in it")
     told = parser.parse_args(arguments)
     if told.command == "check":
         return _check(told.script)
@@ -111,7 +111,9 @@ def _health(config: WorkerConfig) -> int:
 def _check(path: str) -> int:
     try:
         with open(path, encoding="utf-8") as file:
-            found = script.load(file.read())
+            text = file.read()
+        inside = script.in_prompt(text)
+        found = script.load(text if inside is None else inside)
     except (OSError, UnicodeDecodeError) as error:
         return _refuse(f"{path}: {error}")
     except BadInput as error:

@@ -39,6 +39,7 @@ def add(
     prompt_file: Prompt = None,
     language: Annotated[str, typer.Option(help="Such as en or de-AT.")] = "en",
     voice: Annotated[str | None, typer.Option()] = None,
+    first_message: Annotated[str | None, typer.Option(help="What it says first.")] = None,
     dialplan: Annotated[str | None, typer.Option(help="What talks without a model.")] = None,
     url: Url = None,
     json: Json = False,
@@ -49,6 +50,7 @@ def add(
         systemPrompt=_prompt(prompt, prompt_file),
         intent={"language": language},
         voice=voice,
+        firstMessage=first_message,
         dialplan=dialplan,
     )
     if "systemPrompt" not in body:
@@ -65,13 +67,15 @@ def change(
     prompt_file: Prompt = None,
     language: Annotated[str | None, typer.Option()] = None,
     voice: Annotated[str | None, typer.Option(help="Empty: none.")] = None,
+    first_message: Annotated[str | None, typer.Option(help="Empty: none.")] = None,
     dialplan: Annotated[str | None, typer.Option(help="Empty: none.")] = None,
     url: Url = None,
     json: Json = False,
 ) -> None:
     """Change what is given; the rest stays."""
     body: dict[str, Any] = sent(name=name, systemPrompt=_prompt(prompt, prompt_file))
-    body |= {k: v or None for k, v in (("voice", voice), ("dialplan", dialplan)) if v is not None}
+    cleared = (("voice", voice), ("firstMessage", first_message), ("dialplan", dialplan))
+    body |= {name: value or None for name, value in cleared if value is not None}
     if language is not None:
         body["intent"] = {"language": language}
     row = Client(url).patch("agents", agent, body=body)

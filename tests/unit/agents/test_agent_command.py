@@ -64,6 +64,12 @@ def test_scripts_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert command.main(["check", str(tmp_path / "absent.yaml")]) == 2
 
 
+def test_the_prompt_of_the_readme_has_a_script(capsys: pytest.CaptureFixture[str]) -> None:
+    desk = Path(__file__).parents[3] / "examples" / "desk.md"
+    assert command.main(["check", str(desk)]) == 0
+    assert "2 rules, 4 phrases" in capsys.readouterr().out
+
+
 def test_no_verb(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main([])

@@ -19,20 +19,29 @@ async def test_agents(api: Any, terminal: Terminal, tmp_path: Path) -> None:  # 
     prompt.write_text("You help {{name}}. ü", encoding="utf-8")
     made = await terminal.json(
         "agents", "add", "Desk", "--prompt-file", str(prompt), "--language", "de-AT",
-        "--voice", "anna", "--dialplan", "front-desk",
+        "--voice", "anna", "--dialplan", "front-desk", "--first-message", "Hello {{name}}.",
     )  # fmt: skip
     assert (made["systemPrompt"], made["voice"]) == ("You help {{name}}. ü", "anna")
     assert (made["intent"], made["dialplan"]) == ({"language": "de-AT"}, "front-desk")
+    assert made["firstMessage"] == "Hello {{name}}."
     with pytest.raises(AssertionError, match="--prompt"):
         await terminal.run("agents", "add", "Desk")
     assert "de-AT" in await terminal.run("agents", "list")
     assert await terminal.json("agents", "show", made["id"]) == made
     assert "front-desk" in await terminal.run("agents", "show", made["id"])
     changed = await terminal.json(
-        "agents", "set", made["id"], "--prompt", "Be kind.", "--voice", "", "--language", "en"
-    )
+        "agents", "set", made["id"], "--prompt", "Be kind.", "--voice", "", "--language", "en",
+        "--first-message", "",
+    )  # fmt: skip
     assert (changed["systemPrompt"], changed["voice"]) == ("Be kind.", None)
     assert (changed["intent"], changed["dialplan"]) == ({"language": "en"}, "front-desk")
+    assert changed["firstMessage"] is None
+
+    number = await terminal.json("numbers", "add", "+12025550177", "--agent", made["id"])
+    assert number["agentId"] == made["id"]
+    assert made["id"] in await terminal.run("numbers", "show", number["id"])
+    number = await terminal.json("numbers", "set", number["id"], "--agent", "")
+    assert number["agentId"] is None
 
     tool = {
         "name": "bye",
