@@ -29,7 +29,7 @@ class Here:
         meeting = link.meeting
         return self.stays.open(meeting.rate, link.told, alone=meeting.dispatch is None)
 
-    def ticked(self) -> None:
+    def ticked(self, due: float) -> None:
         """The SDK has each frame already."""
 
     def figures(self) -> Figures:

@@ -18,6 +18,7 @@ from telephony.base.clock import Clock
 from telephony.base.errors import Busy
 from telephony.calls.meeting import Dispatch, Meeting
 from telephony.calls.ports import Emit, Media
+from telephony.media.config import TICK_MS
 from telephony.media.contract import MediaEngine
 from telephony.media.seats import Seat
 from telephony.rooms.company import Server, Tokens
@@ -45,8 +46,8 @@ class Host(Protocol):
         """A stay that tells ``link.told``. Raises Busy: there is no place for it."""
         ...
 
-    def ticked(self) -> None:
-        """Every frame of this tick was handed over."""
+    def ticked(self, due: float) -> None:
+        """Every frame of this tick was handed over; the next is ``due``, in monotonic seconds."""
         ...
 
     def figures(self) -> Figures:
@@ -83,6 +84,7 @@ class LiveKitRooms:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._faulty: set[str] = set()
+        self._began = 0.0
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -141,6 +143,7 @@ class LiveKitRooms:
     # -- media.contract.Attendant ---------------------------------------------------------------
 
     def before(self) -> None:
+        self._began = self.clock.monotonic()
         for link in list(self._links.values()):
             try:
                 link.before()
@@ -153,7 +156,7 @@ class LiveKitRooms:
                 link.after()
             except Exception:
                 self._fault(link)
-        self._host.ticked()
+        self._host.ticked(self._began + TICK_MS / 1000)
 
     def _fault(self, link: Link) -> None:
         """One call's fault is not the others'; it is said once, not fifty times a second."""

@@ -7,7 +7,7 @@ live in another process than the call (``Fact``); what it hears and says are fra
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -47,13 +47,23 @@ REASONS = {
 class Presence:
     """Enters once; ``over`` is told exactly once, unless we left."""
 
-    def __init__(self, sdk: Sdk, rate: int, feed: Feed, tell: Tell, *, alone: bool = False) -> None:
-        """``feed``: what was said before, which outlives this entry. ``alone``: it goes to whoever
-        subscribes, and not only to agents."""
+    def __init__(
+        self,
+        sdk: Sdk,
+        rate: int,
+        feed: Feed,
+        now: Callable[[], float],
+        tell: Tell,
+        *,
+        alone: bool = False,
+    ) -> None:
+        """``feed``: what was said before, which outlives this entry. ``now``: monotonic seconds, in
+        any thread (a loop's own time is not). ``alone``: whoever subscribes is spoken to."""
         self.feed = feed
         self.voices = Voices(rate // 50)
         self._sdk = sdk
         self._rate = rate
+        self._now = now
         self._tell = tell
         self._alone = alone
         self._loop = asyncio.get_running_loop()
@@ -61,7 +71,7 @@ class Presence:
         self._mouth: Mouth | None = None
         self._ears: dict[str, Ear] = {}
         self._tracks: Tracks = {}
-        self._lookout = Lookout(self.voices, Watch(self._died, self._cut_off), self._loop.time)
+        self._lookout = Lookout(self.voices, Watch(self._died, self._cut_off), self._now)
         self._company: dict[str, str] = {}
         self._speaking: set[str] = set()
         """Tracks of browsers: while there is one, agents are not heard."""
@@ -240,7 +250,7 @@ class Presence:
         if track.kind != rtc.TrackKind.KIND_AUDIO or kind is None or self._over:
             return
         self._came(participant)
-        voice = Voice(participant.identity, kind == "agent")
+        voice = Voice(participant.identity, kind == "agent", self._now)
         self._no_track(track, publication, participant)
         self._tracks[publication.sid] = (track, publication)
         self._ears[publication.sid] = self._sdk.ear(track, self._rate, voice.put)
@@ -291,7 +301,7 @@ class Presence:
 
     def _reconnecting(self) -> None:
         if self._away_since is None and not self._over:
-            self._away_since = self._loop.time()
+            self._away_since = self._now()
             self._consider()
             self._tell("away")
 
@@ -303,7 +313,7 @@ class Presence:
         if self._mouth is not None:
             self._mouth.clear()
         self.voices.clear()
-        self._tell("back", self._loop.time() - since)
+        self._tell("back", self._now() - since)
         self._roll()
         self._consider()
 

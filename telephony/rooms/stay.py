@@ -40,7 +40,9 @@ class Stay:
 
     def enter(self, url: str, token: str) -> None:
         self._drop()
-        self._presence = Presence(self._sdk, self._rate, self._feed, self._tell, alone=self._alone)
+        self._presence = Presence(
+            self._sdk, self._rate, self._feed, self._now, self._tell, alone=self._alone
+        )
         self._presence.mute(self._muted)
         self._presence.enter(url, token)
 

@@ -1,23 +1,21 @@
 """What a room says to its caller: a short queue for each voice, and the sum of those heard.
 
-Frames come when the SDK has them and go when the tick comes: a queue runs dry once where the two
-are out of step, and is one frame deep ever after. What is deeper for longer is let go.
+Frames come when the SDK has them and go when the tick comes; ``slack`` keeps the queue as short as
+the jitter between the two allows.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 
 from telephony.audio.mix import Samples, limit
+from telephony.rooms.slack import Slack
 
 MOST = 10
 """Frames of 20 ms that wait; the oldest leave first."""
-DEEP = 2
-"""Frames that wait beyond the one that is due ..."""
-PATIENCE = 25
-"""... in so many ticks in a row, before one is let go: half a second."""
 LOUD = 120
 """Peak on the int16 scale from which something is said: -49 dBov. A track that nobody feeds
 still brings frames, of silence or of a codec's last ripple."""
@@ -26,9 +24,12 @@ still brings frames, of silence or of a codec's last ripple."""
 class Voice:
     """One track. ``put`` may be called in another thread: a deque is safe for that."""
 
-    __slots__ = ("_deep", "_frames", "agent", "dropped", "dry", "identity", "loud", "started")
+    __slots__ = (
+        "_frames", "_now", "_slack", "agent", "dropped", "dry", "identity", "loud", "started",
+    )  # fmt: skip
 
-    def __init__(self, identity: str, agent: bool) -> None:
+    def __init__(self, identity: str, agent: bool, now: Callable[[], float]) -> None:
+        """``now``: monotonic seconds, asked in the thread of ``put``."""
         self.identity = identity
         self.agent = agent
         self.loud = False
@@ -37,12 +38,13 @@ class Voice:
         self.dry = 0
         """Ticks for which there was no frame, while there had been some."""
         self.dropped = 0
-        self._frames: deque[Samples] = deque()
-        self._deep = 0
+        self._now = now
+        self._frames: deque[tuple[float, Samples]] = deque()
+        self._slack = Slack()
 
     def put(self, frame: Samples) -> None:
         """20 ms that came."""
-        self._frames.append(frame)
+        self._frames.append((self._now(), frame))
 
     @property
     def depth(self) -> int:
@@ -55,16 +57,15 @@ class Voice:
         while len(frames) > MOST:
             frames.popleft()
             self.dropped += 1
-        self._deep = self._deep + 1 if len(frames) > DEEP else 0
-        if self._deep > PATIENCE:
-            self._deep = 0
+        age = self._now() - frames[1][0] if len(frames) > 1 else None
+        if self._slack.spare(age):
             frames.popleft()
             self.dropped += 1
         if not frames:
             self.dry += self.started
             return None
         self.started = True
-        frame = frames.popleft()
+        _, frame = frames.popleft()
         if not self.loud and max(int(frame.max()), -int(frame.min())) >= LOUD:
             self.loud = True
         return frame

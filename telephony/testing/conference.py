@@ -137,7 +137,8 @@ class LocalStay:
 
     def hears(self, visitor: Visitor) -> None:
         """Somebody has a microphone."""
-        self.voices.add(visitor.identity, Voice(visitor.identity, visitor.kind == "agent"))
+        now = self._conference.clock.monotonic
+        self.voices.add(visitor.identity, Voice(visitor.identity, visitor.kind == "agent", now))
         self._weigh()
 
     def misses(self, visitor: Visitor, reason: str) -> None:
@@ -328,7 +329,7 @@ class Conference:
         self._stays.append(LocalStay(self, link))
         return self._stays[-1]
 
-    def ticked(self) -> None:
+    def ticked(self, due: float) -> None:
         """Frames are there already."""
 
     def figures(self) -> Figures:

@@ -22,16 +22,17 @@ log = structlog.get_logger("telephony.rooms.worker")
 
 BEAT = 1.0
 """Seconds between two words of what is counted; the service takes long silence for death."""
-BEFORE = 0.016
-"""Seconds after a tick when what the room says is laid ready for the next: 4 ms before it, so that
-a frame that comes waits for no second tick."""
+BEFORE = 0.005
+"""Seconds before a tick when what the room says is laid ready for it: so a frame that comes waits
+for no second tick."""
 
 
 class Child:
     """``await run()`` until the service says stop or is no more."""
 
     def __init__(self, end: socket.socket, *, direct: bool | None = None) -> None:
-        self._stays = Stays(SystemClock(), direct=direct)
+        self._clock = SystemClock()
+        self._stays = Stays(self._clock, direct=direct)
         self._held: dict[int, tuple[int, int, Stay]] = {}
         self._rings: Rings | None = None
         self._over = asyncio.Event()
@@ -51,7 +52,7 @@ class Child:
         name, values = message.row.name, message.values
         match name:
             case "tick":
-                self._tick()
+                self._tick(values[0])
             case "begin":
                 self._begin()
             case "open":
@@ -99,7 +100,7 @@ class Child:
         tell = partial(self._told, number)
         self._held[number] = (row, rate // 50, self._stays.open(rate, tell, alone=alone))
 
-    def _tick(self) -> None:
+    def _tick(self, due: float) -> None:
         """What legs said goes out at once; what rooms say is laid ready just before the next."""
         rings = self._rings
         if rings is None:
@@ -107,16 +108,17 @@ class Child:
         for row, samples, stay in self._held.values():
             while (frame := rings.read(row, HEARD, samples)) is not None:
                 stay.hear(frame)
-        self._loop.call_later(BEFORE, self._say)
+        self._loop.call_later(max(0.0, due - BEFORE - self._clock.monotonic()), self._say)
 
     def _say(self) -> None:
         rings = self._rings
         if rings is None:
             return
+        now = self._clock.monotonic()
         for row, _, stay in list(self._held.values()):
             frame = stay.say()
             if frame is not None:
-                rings.write(row, SAID, frame)
+                rings.write(row, SAID, frame, now)
 
     def _told(self, number: int, fact: str, *values: Any) -> None:
         if number in self._held:

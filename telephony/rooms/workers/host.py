@@ -32,7 +32,6 @@ class WorkerHost:
         self._homeless: list[Link] = []
         self._watch: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tick = ORDERS.encode(ORDERS.row("tick"))
 
     async def start(self) -> None:
         """Every worker is ready when this returns.
@@ -67,11 +66,12 @@ class WorkerHost:
             raise Busy("no room worker is running", retry_after=1)
         return min(alive, key=lambda worker: worker.load).open(link)
 
-    def ticked(self) -> None:
+    def ticked(self, due: float) -> None:
         """Wake every worker: its frames are there."""
+        message = ORDERS.encode(ORDERS.row("tick"), due)
         for worker in self.all:
             if worker.alive and worker.load:
-                worker.tick(self._tick)
+                worker.tick(message)
 
     def figures(self) -> Figures:
         found = Figures()

@@ -15,7 +15,7 @@ _ORDERS: dict[str, Fields] = {
     "digits": {"number": int, "digits": str},
     "mute": {"number": int, "on": bool},
     "close": {"number": int},
-    "tick": {},
+    "tick": {"due": float},  # when the next one is, in monotonic seconds
     "stop": {},
 }
 _FACTS: dict[str, Fields] = {

@@ -20,8 +20,9 @@ from telephony.media.workers.messages import Message
 from telephony.media.workers.pipe import Pipe
 from telephony.rooms.figures import Figures
 from telephony.rooms.link import Link
+from telephony.rooms.slack import Slack
 from telephony.rooms.workers.messages import FACTS, ORDERS
-from telephony.rooms.workers.rings import HEARD, LATE, ROWS, SAID, Rings
+from telephony.rooms.workers.rings import HEARD, ROWS, SAID, Rings
 
 log = structlog.get_logger("telephony.rooms.worker")
 
@@ -32,8 +33,8 @@ DEAF_SECONDS = 6.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 30.0
 """Seconds before a dead worker is followed by another; doubled while none lives for a minute."""
 SETTLED_SECONDS = 60.0
-PATIENCE = 25
-"""Ticks in a row in which too much waits, before a frame is passed over."""
+RING_MARGIN = 0.002
+"""A frame is laid ready 5 ms before its tick (``child.BEFORE``): that is early enough."""
 
 
 class RemoteStay:
@@ -45,7 +46,7 @@ class RemoteStay:
         self._number = number
         self._row = row
         self._samples = link.meeting.rate // 50
-        self._deep = 0
+        self._slack = Slack(RING_MARGIN)
         self._open = True
 
     def enter(self, url: str, token: str) -> None:
@@ -64,9 +65,7 @@ class RemoteStay:
         rings = self._worker.rings
         if rings is None or not self._open:
             return None
-        self._deep = self._deep + 1 if rings.waiting(self._row, SAID) > LATE else 0
-        if self._deep > PATIENCE:
-            self._deep = 0
+        if self._slack.spare(rings.age(self._row, SAID, self._worker.now())):
             rings.skip(self._row, SAID)
         return rings.read(self._row, SAID, self._samples)
 
@@ -124,6 +123,10 @@ class RoomWorker:
         self._pause = FIRST_PAUSE
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._clock.monotonic()
 
     @property
     def load(self) -> int:

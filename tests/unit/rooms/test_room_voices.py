@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from telephony.rooms.voices import DEEP, MOST, PATIENCE, Voice, Voices
+from telephony.rooms.voices import MOST, Voice, Voices
 
 FRAME = 480
 
@@ -15,7 +15,7 @@ def frame(value: int) -> np.ndarray:
 
 def a_room(*agents: bool) -> tuple[Voices, list[Voice]]:
     voices = Voices(FRAME)
-    made = [Voice(f"v{i}", agent) for i, agent in enumerate(agents)]
+    made = [Voice(f"v{i}", agent, lambda: 0.0) for i, agent in enumerate(agents)]
     for i, voice in enumerate(made):
         voices.add(str(i), voice)
     return voices, made
@@ -54,15 +54,56 @@ def test_agents_that_are_not_heard_are_still_listened_to() -> None:
     assert agent.depth == 0, "what was not heard is not said later"
 
 
-def test_a_queue_that_stays_deep_is_led_back() -> None:
-    voices, (one,) = a_room(True)
-    for _ in range(DEEP + 3):
-        one.put(frame(9))
-    for _ in range(8 * PATIENCE):
-        one.put(frame(9))
-        voices.take()
-    assert one.depth <= DEEP
-    assert one.dropped >= 2
+class Line:
+    """Frames that come in time with the tick, so many seconds before it and with that jitter."""
+
+    def __init__(self, before: float, jitter: float = 0.0) -> None:
+        self.now = 10.0
+        self.voice = Voice("a", True, lambda: self.now)
+        self._before, self._jitter = before, jitter
+        self._rng = np.random.default_rng(5)
+        self.delays: list[float] = []
+        self.value = 0
+
+    def run(self, ticks: int) -> None:
+        for _ in range(ticks):
+            tick = self.now + 0.02
+            early = self._before + self._jitter * (2 * float(self._rng.random()) - 1)
+            self.value += 1
+            self.now = sent = tick - max(0.0, early)
+            if early >= 0:
+                self.voice.put(frame(self.value))
+            self.now = tick
+            got = self.voice.take()
+            if early < 0:
+                # It comes a little after the tick that it was meant for.
+                self.voice.put(frame(self.value))
+            if got is not None:
+                self.delays.append((self.value - int(got[0])) * 0.02 + tick - sent)
+
+
+def test_what_a_standstill_left_is_let_go_and_no_more() -> None:
+    line = Line(before=0.008)
+    for value in range(4):
+        line.voice.put(frame(value))
+    line.run(400)
+    assert line.voice.depth == 0 and line.voice.dropped == 4
+    assert max(line.delays[-50:]) < 0.02
+    line.run(1000)
+    assert line.voice.dropped == 4 and line.voice.dry == 0
+
+
+def test_who_is_only_just_on_time_keeps_a_frame_in_hand() -> None:
+    line = Line(before=0.002, jitter=0.0)
+    line.voice.put(frame(0))
+    line.run(600)
+    assert (line.voice.dropped, line.voice.depth) == (0, 1)
+
+
+def test_jitter_about_the_tick_makes_no_click_a_second() -> None:
+    line = Line(before=0.003, jitter=0.008)
+    line.run(3000)
+    assert line.voice.dropped + line.voice.dry <= 6, "a minute"
 
 
 def test_a_flood_is_bounded() -> None:

@@ -158,6 +158,8 @@ async def test_the_recording_has_the_caller_left_and_everybody_else_right(
     async with hall.somebody(call) as agent:
         await agent.publish()
         await call.until(e.AgentJoined)
+        # His track is heard by us a moment after he has it.
+        await asyncio.sleep(0.4)
         call.lane.record_call(tmp_path / "call.wav", done.append)
         call.far.play(loud(600, 500))
         await agent.say(loud(900, 500, 24_000))
