@@ -138,11 +138,16 @@ class LiveKitHouse:
         given = {"kind": TrunkKind.LIVEKIT, "livekit_trunk": "ST_out", **values}
         return self.book.add_trunk(name, **given)
 
-    def add_number(self, e164: str = NUMBER, trunk: str | None = "tr_lk") -> None:
+    def add_number(
+        self,
+        e164: str = NUMBER,
+        trunk: str | None = "tr_lk",
+        organization: str = "org_default",
+    ) -> None:
         self.book.number_list.append(
             PhoneNumber(
                 id=f"num_{e164[1:]}",
-                organization="org_default",
+                organization=organization,
                 e164=e164,
                 trunk=trunk,
                 created_at=T0,

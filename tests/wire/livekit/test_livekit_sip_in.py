@@ -111,6 +111,25 @@ async def test_doubled_late_and_foreign_webhooks_change_nothing(
     assert call.end.outcome == Outcome.completed(EndedBy.CALLER)
 
 
+async def test_why_an_earlier_stay_ended_is_not_why_this_one_does(
+    house: House, server: LiveKitStandIn
+) -> None:
+    home = await ready(house, look_active=0.05)
+    caller = server.calls_in(ROOM, NUMBER)
+    call = await home.offered()
+    call.leg.answer()
+    caller.says("active")
+    await call.until("LegAnswered")
+    earlier = models.ParticipantInfo()
+    earlier.CopyFrom(caller.info)
+    earlier.sid = "PA_before"
+    earlier.disconnect_reason = models.CONNECTION_TIMEOUT
+    await home.tell(server.event("participant_left", ROOM, earlier))
+    caller.leaves()
+    await call.until("LegEnded")
+    assert call.end.outcome == Outcome.completed(EndedBy.CALLER)
+
+
 async def test_a_caller_who_gives_up_has_cancelled(house: House, server: LiveKitStandIn) -> None:
     home = await ready(house)
     caller = server.calls_in(ROOM, NUMBER)
@@ -226,6 +245,18 @@ async def test_a_number_on_another_trunk_is_not_livekit_s(
     home.add_trunk()
     home.add_trunk("second", livekit_trunk="ST_two")
     home.add_number(trunk="tr_gone")
+    server.calls_in(ROOM, NUMBER)
+    await looked(server)
+    assert home.caught == []
+
+
+async def test_a_number_of_another_organization_is_not_this_trunk_s(
+    house: House, server: LiveKitStandIn
+) -> None:
+    home = await house()
+    home.add_trunk()
+    home.add_trunk("second", livekit_trunk="ST_two")
+    home.add_number(organization="org_other")
     server.calls_in(ROOM, NUMBER)
     await looked(server)
     assert home.caught == []

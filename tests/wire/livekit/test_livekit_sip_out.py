@@ -220,6 +220,40 @@ async def test_an_answer_that_never_came_is_read_from_the_room(
     assert len(server.asked("CreateSIPParticipant")) == 1
 
 
+async def test_who_has_left_before_the_refusal_came_was_refused(
+    house: House, server: LiveKitStandIn
+) -> None:
+    home, pace = await house(), Pace(server)
+    home.add_trunk()
+    call = home.dial()
+    await call.until("LegRinging")
+    assert pace.caller is not None
+    pace.caller.leaves()
+    looks = len(server.asked("ListParticipants"))
+    await until(lambda: len(server.asked("ListParticipants")) > looks + 10)
+    assert call.kinds() == ["LegRinging"]
+    pace.then = sip_refusal(486)
+    pace.go.set()
+    await call.until("LegEnded")
+    assert call.end.outcome.cause is Cause.BUSY
+
+
+async def test_a_refusal_without_a_status_after_the_ring_time_is_no_answer(
+    house: House, server: LiveKitStandIn
+) -> None:
+    home = await house()
+    home.add_trunk()
+
+    async def patience(caller: Caller, asked: sip.CreateSIPParticipantRequest) -> None:
+        await asyncio.sleep(0.3)
+        raise Refuse("failed_precondition", 412, "no answer")
+
+    server.dialling = patience
+    call = home.dial(ring_seconds=1.2)
+    await call.until("LegEnded")
+    assert call.end.outcome.status is Status.NO_ANSWER
+
+
 async def test_an_order_that_is_lost_with_nobody_in_the_room_has_failed(
     house: House, server: LiveKitStandIn
 ) -> None:
@@ -323,7 +357,8 @@ async def test_hanging_up_ends_the_call_at_livekit_even_where_it_is_away(
     server.away = True
     call.leg.end(Outcome.completed(EndedBy.API))
     assert call.end.outcome.ended_by is EndedBy.API
-    await until(lambda: server.people.get("sip-out-phone-x"))
+    await until(lambda: server.asked("DeleteRoom"))
+    assert "sip-out-phone-x" in server.people
     server.away = False
     await until(lambda: server.deleted == ["sip-out-phone-x"])
 
@@ -391,6 +426,24 @@ async def test_the_room_itself_tells_first(house: House, server: LiveKitStandIn)
     home.rooms.links[0].peer_left("phone-x", "lost")
     await call.until("LegEnded")
     assert call.end.outcome == Outcome.dropped(Cause.NETWORK)
+
+
+async def test_who_was_away_himself_does_not_take_the_caller_for_gone(
+    house: House, server: LiveKitStandIn
+) -> None:
+    home, pace = await house(look_active=0.05), Pace(server)
+    home.add_trunk()
+    pace.go.set()
+    call = home.dial()
+    await call.until("LegAnswered")
+    home.rooms.links[0].peer_left("phone-x", "lost")
+    looks = len(server.asked("ListParticipants"))
+    await until(lambda: len(server.asked("ListParticipants")) > looks + 3)
+    assert call.kinds() == ["LegAnswered"]
+    assert pace.caller is not None
+    pace.caller.leaves()
+    await call.until("LegEnded")
+    assert call.end.outcome == Outcome.completed(EndedBy.CALLEE)
 
 
 async def test_who_is_shut_out_of_the_room_hangs_up(house: House, server: LiveKitStandIn) -> None:
