@@ -302,7 +302,6 @@ class Bench:
         add(out, "% of frames late or lost, caller to agent")
         add(back, "% of frames late or lost, agent to caller")
         add(missed, "% of spoken packets that agents missed")
-        add(window.far["gaps"], "gaps > 60 ms that agents saw")
         add(memory, "MB")
         add(window.waited, "% of the time its core was another's")
         add(window.beside, "other core: % used")

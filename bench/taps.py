@@ -67,8 +67,8 @@ class TimedVoice(Voice):
 
     __slots__ = ("_since",)
 
-    def __init__(self, identity: str, agent: bool) -> None:
-        super().__init__(identity, agent)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         self._since: deque[float] = deque()
 
     def put(self, frame: Samples) -> None:

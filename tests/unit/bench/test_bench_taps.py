@@ -58,7 +58,7 @@ def test_frames_that_leave_in_time_are_timed_from_their_tick(
 
 
 def test_each_frame_of_a_room_is_timed_once_and_what_is_dropped_never() -> None:
-    voice = taps.TimedVoice("agent", True)
+    voice = taps.TimedVoice("agent", True, lambda: 1.0)
     for _ in range(MOST + 4):
         voice.put(LOUD)
     taken = 0
