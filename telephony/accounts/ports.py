@@ -157,18 +157,19 @@ class AgentStore(Protocol):
     async def get(self, organization: str, agent: str) -> Agent | None: ...
 
     async def add(self, agent: Agent, base: KnowledgeBase) -> None:
-        """With the knowledge base that it begins with, both or none.
+        """With the knowledge base that it begins with, and its hooks as webhook endpoints
+        (``webhooks.mirrored``), all or none.
 
         Raises Conflict where the organization has as many of either as it may.
         """
         ...
 
     async def replace(self, agent: Agent) -> None:
-        """Raises NotFound."""
+        """With the endpoints of its hooks. Raises NotFound."""
         ...
 
-    async def remove(self, organization: str, agent: str) -> bool:
-        """With its tools, its knowledge bases and what is in them.
+    async def remove(self, organization: str, agent: str, now: datetime) -> bool:
+        """With its tools, its knowledge bases and what is in them, and its hooks' endpoints.
 
         Raises Conflict (code LAST_AGENT) where it is the only one.
         """

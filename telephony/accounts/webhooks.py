@@ -9,7 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from telephony.base.errors import BadInput
+from telephony.accounts.agents import LIFECYCLE, Agent, Hook
+from telephony.base.errors import BadInput, Conflict
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32
@@ -80,7 +81,7 @@ class WebhookEndpoint:
     """A URL that is told. ``auth_headers`` and ``signing_secret`` are sealed where they lie.
 
     ``agents`` count only where ``all_agents`` is False; ``filter_tags`` must all be among a
-    session's tags.
+    session's tags. ``legacy_managed``: it mirrors a hook that lies with an agent.
     """
 
     id: str
@@ -98,8 +99,23 @@ class WebhookEndpoint:
     signing_secret: str = field(default="", repr=False)
     extraction_fields: tuple[dict[str, Any], ...] = ()
     content_mode: ContentMode = ContentMode.FULL
+    legacy_managed: bool = False
     created_at: datetime
     updated_at: datetime
+
+    def own(self) -> WebhookEndpoint:
+        """The endpoint, where it can be changed and deleted itself.
+
+        Raises:
+            Conflict: it is an agent's (code LEGACY_MANAGED).
+        """
+        if self.legacy_managed:
+            raise Conflict(
+                f"this endpoint is a hook of the agent {', '.join(self.agents)}: it is changed and"
+                " deleted there (PATCH /v1/agents/{id}, webhooks)",
+                code="LEGACY_MANAGED",
+            )
+        return self
 
     def checked(self) -> WebhookEndpoint:
         """The endpoint, once its members agree with each other; a secret that does not sign is
@@ -120,6 +136,56 @@ class WebhookEndpoint:
                 field="signingSecret",
             )
         return self
+
+
+_TOLD = dict(
+    zip(
+        LIFECYCLE,
+        (
+            WebhookEvent.PRE_CALL,
+            WebhookEvent.REPORT,
+            WebhookEvent.STATUS,
+            WebhookEvent.ANALYSIS,
+            WebhookEvent.RECORDING,
+        ),
+        strict=True,
+    )
+)
+"""What an agent's hook of each moment is told."""
+
+
+def mirror_ids(agent: str) -> dict[str, str]:
+    """The id of the endpoint of each of an agent's hooks, by moment. They stay, so that what was
+    sent to a hook is still its own when it was taken away and given again."""
+    return {moment: f"whe_{agent.removeprefix('agent_')}_{moment}" for moment in LIFECYCLE}
+
+
+def mirrored(agent: Agent) -> tuple[WebhookEndpoint, ...]:
+    """An agent's hooks as endpoints: what is told of calls is told to these, whoever made them."""
+    ids = mirror_ids(agent.id)
+    return tuple(_mirror(agent, moment, hook, ids[moment]) for moment, hook in agent.hooks.items())
+
+
+def _mirror(agent: Agent, moment: str, hook: Hook, item: str) -> WebhookEndpoint:
+    return WebhookEndpoint(
+        id=item,
+        organization=agent.organization,
+        name=f"{agent.name[:100]} ({moment})",
+        url=hook.url,
+        events=(_TOLD[moment].value,),
+        all_agents=False,
+        agents=(agent.id,),
+        headers=hook.headers,
+        auth_headers=hook.auth_headers,
+        timeout_ms=hook.timeout_ms or DEFAULT_TIMEOUT_MS,
+        secret_source=SecretSource.CUSTOM if hook.secret else SecretSource.WORKSPACE,
+        signing_secret=hook.secret,
+        # Fields mean something after a call only.
+        extraction_fields=agent.extracted if moment == "postCall" else (),
+        legacy_managed=True,
+        created_at=agent.updated_at,
+        updated_at=agent.updated_at,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

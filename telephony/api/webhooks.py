@@ -65,9 +65,10 @@ async def get(ask: Ask) -> web.StreamResponse:
 
 
 async def patch(ask: Ask) -> web.StreamResponse:
-    """PATCH /v1/webhooks/{id}: partial; secrets that are not sent stay."""
+    """PATCH /v1/webhooks/{id}: partial; secrets that are not sent stay. An agent's hook is
+    changed with the agent."""
     body = parse(WebhookPatch, await read_object(ask.request))
-    endpoint = await _find(ask)
+    endpoint = (await _find(ask)).own()
     _known(ask, body.agent_ids)
     changed = body.changed(endpoint, ask.deps.clock.now())
     await ask.deps.webhooks.replace(changed)
@@ -75,9 +76,10 @@ async def patch(ask: Ask) -> web.StreamResponse:
 
 
 async def remove(ask: Ask) -> web.StreamResponse:
-    """DELETE /v1/webhooks/{id}: nothing to say."""
+    """DELETE /v1/webhooks/{id}: nothing to say. An agent's hook is deleted with the agent."""
+    endpoint = (await _find(ask)).own()
     now = ask.deps.clock.now()
-    if not await ask.deps.webhooks.remove(ask.organization, ask.params["id"], now):
+    if not await ask.deps.webhooks.remove(ask.organization, endpoint.id, now):
         raise NotFound("not found")
     return web.Response(status=204)
 
@@ -118,8 +120,15 @@ def routes() -> list[Route]:
             problems=(404,),
         ),
         Route("GET", "/v1/webhooks/{id}", get, reply=WebhookRow),
-        Route("PATCH", "/v1/webhooks/{id}", patch, body=WebhookPatch, reply=WebhookRow),
-        Route("DELETE", "/v1/webhooks/{id}", remove, status=204),
+        Route(
+            "PATCH",
+            "/v1/webhooks/{id}",
+            patch,
+            body=WebhookPatch,
+            reply=WebhookRow,
+            problems=(409,),
+        ),
+        Route("DELETE", "/v1/webhooks/{id}", remove, status=204, problems=(409,)),
         Route("GET", "/v1/webhook-deliveries", deliveries, query=DeliveryQuery, reply=DeliveryPage),
         Route("GET", "/v1/webhook-deliveries/{id}", delivery, reply=DeliveryDetail),
     ]

@@ -158,7 +158,7 @@ class Library:
             for base in await self._store.bases(organization, agent)
             for document in await self._store.documents(organization, base.id)
         ]
-        if not await self._agents.remove(organization, agent):
+        if not await self._agents.remove(organization, agent, self._clock.now()):
             raise NotFound("not found")
         for document in held:
             await self._drop(document.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from telephony.base.errors import Conflict, NotFound, StoreUnavailable
 from telephony.store.database import Database
 from telephony.store.directory import LiveDirectory
 from telephony.store.knowledge import base_row, check_room
+from telephony.store.mirrors import Mirrors
 from telephony.store.secrets import Cipher
 from telephony.store.staff import (
     ALL_AGENTS,
@@ -36,6 +38,7 @@ class Agents:
         self._database = database
         self._cipher = cipher
         self._directory = directory
+        self._mirrors = Mirrors(database, cipher)
 
     async def find(self, organization: str) -> list[Agent]:
         return await self._read(agents.c.organization == organization)
@@ -54,6 +57,7 @@ class Agents:
             await check_room(connection, knowledge_bases, bases, MAX_BASES, "knowledge bases")
             await connection.execute(sa.insert(agents).values(row))
             await connection.execute(sa.insert(knowledge_bases).values(base_row(base)))
+            await self._mirrors.put(connection, agent)
             await self._directory.announce(connection, agent.id)
 
         await self._database.write(work)
@@ -69,14 +73,16 @@ class Agents:
 
         async def work(connection: AsyncConnection) -> bool:
             changed = bool((await connection.execute(statement)).rowcount)
-            await self._directory.announce(connection, agent.id)
+            if changed:
+                await self._mirrors.put(connection, agent)
+                await self._directory.announce(connection, agent.id)
             return changed
 
         if not await self._database.write(work):
             raise NotFound("not found")
         await self._directory.agents.look(agent.id)
 
-    async def remove(self, organization: str, agent: str) -> bool:
+    async def remove(self, organization: str, agent: str, now: datetime) -> bool:
         # Locked where rows can be (PostgreSQL), so that two who delete the last two see each other.
         every = (
             sa.select(agents.c.id)
@@ -98,6 +104,7 @@ class Agents:
             await connection.execute(bases)
             # Its tools go with it.
             await connection.execute(sa.delete(agents).where(agents.c.id == agent))
+            await self._mirrors.drop(connection, organization, agent, now)
             await self._directory.announce(connection, agent)
             return True
 

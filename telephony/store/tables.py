@@ -373,6 +373,7 @@ webhook_endpoints = sa.Table(
     sa.Column("signing_secret", Text, nullable=False),
     sa.Column("extraction_fields", JSON, nullable=False),
     sa.Column("content_mode", sa.String(16), nullable=False),
+    sa.Column("legacy_managed", sa.Boolean, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
     sa.Column("deleted_at", Moment),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -31,6 +32,8 @@ from telephony.store.tables import (
 )
 
 _MEMBERS = tuple(c.name for c in webhook_endpoints.columns if c.name != "deleted_at")
+FIXED = frozenset({"id", "organization", "created_at"})
+"""What never changes of a row."""
 _DELIVERY = tuple(c.name for c in webhook_deliveries.columns)
 _ATTEMPT = tuple(c.name for c in webhook_attempts.columns if c.name != "delivery")
 
@@ -51,17 +54,17 @@ class Webhooks:
         return found[0] if found else None
 
     async def add(self, endpoint: WebhookEndpoint) -> None:
-        await self._change(sa.insert(webhook_endpoints).values(self._row(endpoint)))
+        row = endpoint_row(endpoint, self._cipher)
+        await self._change(sa.insert(webhook_endpoints).values(row))
 
     async def replace(self, endpoint: WebhookEndpoint) -> None:
-        statement = _update(endpoint.organization, endpoint.id).values(self._row(endpoint))
+        row = endpoint_row(endpoint, self._cipher)
+        statement = _update(endpoint.organization, (endpoint.id,)).values(row)
         if not await self._change(statement):
             raise NotFound("not found")
 
     async def remove(self, organization: str, endpoint: str, now: datetime) -> bool:
-        # What could still be used elsewhere goes; the name stays for the deliveries.
-        gone = {"auth_headers": {}, "headers": {}, "signing_secret": "", "deleted_at": now}
-        return await self._change(_update(organization, endpoint).values(gone))
+        return await self._change(forget(organization, (endpoint,), now))
 
     async def secret(self, organization: str) -> str | None:
         query = sa.select(webhook_secrets.c.secret).where(
@@ -110,18 +113,6 @@ class Webhooks:
 
         return bool(await self._database.write(work))
 
-    def _row(self, endpoint: WebhookEndpoint) -> dict[str, Any]:
-        row = {name: getattr(endpoint, name) for name in _MEMBERS}
-        return row | {
-            "events": list(endpoint.events),
-            "agents": list(endpoint.agents),
-            "extraction_fields": list(endpoint.extraction_fields),
-            "auth_headers": {k: self._cipher.seal(v) for k, v in endpoint.auth_headers.items()},
-            "signing_secret": self._cipher.seal(endpoint.signing_secret),
-            "secret_source": endpoint.secret_source.value,
-            "content_mode": endpoint.content_mode.value,
-        }
-
     def _endpoint(self, row: sa.Row[Any]) -> WebhookEndpoint:
         members = dict(row._mapping)
         whose = f"webhook {members['id']}"
@@ -147,7 +138,7 @@ class Deliveries:
         row = {name: getattr(delivery, name) for name in _DELIVERY}
         row["status"] = delivery.status.value
         deliveries = self._database.insert(webhook_deliveries).values(row)
-        changing = {k: v for k, v in row.items() if k not in ("id", "organization", "created_at")}
+        changing = {k: v for k, v in row.items() if k not in FIXED}
         deliveries = deliveries.on_conflict_do_update(index_elements=["id"], set_=changing)
         attempts = self._database.insert(webhook_attempts).on_conflict_do_nothing(
             index_elements=["id"]
@@ -224,11 +215,32 @@ class Deliveries:
         return await self._database.read(work)
 
 
-def _update(organization: str, endpoint: str) -> sa.Update:
+def endpoint_row(endpoint: WebhookEndpoint, cipher: Cipher) -> dict[str, Any]:
+    """The endpoint as its table keeps it."""
+    row = {name: getattr(endpoint, name) for name in _MEMBERS}
+    return row | {
+        "events": list(endpoint.events),
+        "agents": list(endpoint.agents),
+        "extraction_fields": list(endpoint.extraction_fields),
+        "auth_headers": {k: cipher.seal(v) for k, v in endpoint.auth_headers.items()},
+        "signing_secret": cipher.seal(endpoint.signing_secret),
+        "secret_source": endpoint.secret_source.value,
+        "content_mode": endpoint.content_mode.value,
+    }
+
+
+def _update(organization: str, endpoints: Collection[str]) -> sa.Update:
     c = webhook_endpoints.c
     return sa.update(webhook_endpoints).where(
-        c.id == endpoint, c.organization == organization, c.deleted_at.is_(None)
+        c.id.in_(endpoints), c.organization == organization, c.deleted_at.is_(None)
     )
+
+
+def forget(organization: str, endpoints: Collection[str], now: datetime) -> sa.Update:
+    """What deletes endpoints."""
+    # What could still be used elsewhere goes; the name stays for the deliveries.
+    gone = {"auth_headers": {}, "headers": {}, "signing_secret": "", "deleted_at": now}
+    return _update(organization, endpoints).values(gone)
 
 
 def _deliveries(*columns: sa.Column[Any]) -> sa.Select[Any]:

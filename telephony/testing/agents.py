@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from telephony.accounts.agents import MAX_AGENTS, MAX_TOOLS, Agent, Tool
 from telephony.accounts.knowledge import KnowledgeBase
 from telephony.base.errors import Conflict, NotFound
 from telephony.testing.knowledge import MemoryKnowledge
+from telephony.testing.webhooks import MemoryWebhooks
 
 
 class MemoryAgents:
     """``AgentStore``. ``check`` raises while the store is away."""
 
-    def __init__(self, check: Callable[[], None], knowledge: MemoryKnowledge) -> None:
+    def __init__(
+        self, check: Callable[[], None], knowledge: MemoryKnowledge, webhooks: MemoryWebhooks
+    ) -> None:
         self._check = check
         self._knowledge = knowledge
+        self._webhooks = webhooks
         self.rows: dict[str, Agent] = {}
         self.tool_rows: dict[str, Tool] = {}
 
@@ -33,14 +38,16 @@ class MemoryAgents:
             raise Conflict(f"there are {MAX_AGENTS} agents already")
         await self._knowledge.add_base(base)
         self.rows[agent.id] = agent
+        self._webhooks.mirror(agent)
 
     async def replace(self, agent: Agent) -> None:
         old = await self.get(agent.organization, agent.id)
         if old is None:
             raise NotFound("not found")
         self.rows[agent.id] = replace(agent, created_at=old.created_at)
+        self._webhooks.mirror(agent)
 
-    async def remove(self, organization: str, agent: str) -> bool:
+    async def remove(self, organization: str, agent: str, now: datetime) -> bool:
         there = [row.id for row in await self.find(organization)]
         if agent not in there:
             return False
@@ -50,6 +57,7 @@ class MemoryAgents:
             await self._knowledge.remove_base(organization, base.id)
         self.tool_rows = {k: row for k, row in self.tool_rows.items() if row.agent != agent}
         del self.rows[agent]
+        self._webhooks.unmirror(agent)
         return True
 
     # --- the directory's part --------------------------------------------------------------

@@ -545,9 +545,9 @@ class MemoryStore:
         self.organizations = MemoryOrganizations(self.switch)
         self.kyb = MemoryKyb(self.switch.check)
         self.knowledge = MemoryKnowledge(self.switch.check)
-        self.agents = MemoryAgents(self.switch.check, self.knowledge)
-        self.tools = MemoryTools(self.switch.check, self.agents)
         self.webhooks = MemoryWebhooks(self.switch.check)
+        self.agents = MemoryAgents(self.switch.check, self.knowledge, self.webhooks)
+        self.tools = MemoryTools(self.switch.check, self.agents)
         self.deliveries = MemoryDeliveries(self.switch.check, self.webhooks)
         self.idempotency = MemoryIdempotency(
             self.switch,

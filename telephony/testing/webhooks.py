@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from telephony.accounts.agents import Agent
 from telephony.accounts.webhooks import (
     DeliveryFilter,
     EndpointOption,
     WebhookDelivery,
     WebhookEndpoint,
+    mirror_ids,
+    mirrored,
 )
 from telephony.base.errors import NotFound
 from telephony.store.calls import read_cursor, write_cursor
@@ -53,9 +56,26 @@ class MemoryWebhooks:
         row = await self.get(organization, endpoint)
         if row is None:
             return False
-        self.rows[row.id] = replace(row, headers={}, auth_headers={}, signing_secret="")
-        self.gone.add(row.id)
+        self._forget(row.id)
         return True
+
+    def mirror(self, agent: Agent) -> None:
+        """The endpoints of an agent's hooks as those are now."""
+        endpoints = {endpoint.id: endpoint for endpoint in mirrored(agent)}
+        self.unmirror(agent.id)
+        self.gone -= endpoints.keys()
+        for item, endpoint in endpoints.items():
+            old = self.rows.get(item, endpoint)
+            self.rows[item] = replace(endpoint, created_at=old.created_at)
+
+    def unmirror(self, agent: str) -> None:
+        """An agent's hooks are gone."""
+        for item in self.rows.keys() & set(mirror_ids(agent).values()):
+            self._forget(item)
+
+    def _forget(self, item: str) -> None:
+        self.rows[item] = replace(self.rows[item], headers={}, auth_headers={}, signing_secret="")
+        self.gone.add(item)
 
     async def secret(self, organization: str) -> str | None:
         self._check()

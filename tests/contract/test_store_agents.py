@@ -21,11 +21,14 @@ from telephony.accounts.agents import (
 )
 from telephony.accounts.knowledge import Document, KnowledgeBase
 from telephony.accounts.model import DEFAULT_ORGANIZATION
+from telephony.accounts.webhooks import WebhookEndpoint, mirrored
 from telephony.base.errors import Conflict, NotFound, StoreUnavailable
 from telephony.store import Store
 from telephony.store import agents as sql
-from telephony.store.tables import agent_tools, agents
+from telephony.store.tables import agent_tools, agents, webhook_endpoints
 from telephony.testing import agents as memory
+
+from .test_store_webhooks import endpoint
 
 OTHER = "org_other"
 SECRET = "a secret that is not shown"
@@ -140,8 +143,8 @@ async def test_an_agent_begins_with_a_knowledge_base_and_ends_with_all(
     )  # fmt: skip
     await store.knowledge.add_document(document)
     await store.tools.add(tool(make, one))
-    assert await store.agents.remove(DEFAULT_ORGANIZATION, one.id) is True
-    assert await store.agents.remove(DEFAULT_ORGANIZATION, one.id) is False
+    assert await store.agents.remove(DEFAULT_ORGANIZATION, one.id, make.clock.now()) is True
+    assert await store.agents.remove(DEFAULT_ORGANIZATION, one.id, make.clock.now()) is False
     assert await store.agents.find(DEFAULT_ORGANIZATION) == [two]
     assert [b.agent for b in await store.knowledge.bases(DEFAULT_ORGANIZATION)] == [two.id]
     assert await store.knowledge.unfinished() == []
@@ -154,15 +157,81 @@ async def test_the_last_agent_of_an_organization_stays(store: Any, make: Any) ->
     one, other = await add(store, make), await add(store, make, organization=OTHER)
     for row in (one, other):
         with pytest.raises(Conflict) as refused:
-            await store.agents.remove(row.organization, row.id)
+            await store.agents.remove(row.organization, row.id, make.clock.now())
         assert refused.value.code == "LAST_AGENT"
     two = await add(store, make)
     gone = await asyncio.gather(
-        *(store.agents.remove(DEFAULT_ORGANIZATION, row.id) for row in (one, two)),
+        *(
+            store.agents.remove(DEFAULT_ORGANIZATION, row.id, make.clock.now())
+            for row in (one, two)
+        ),
         return_exceptions=True,
     )
     assert sum(result is True for result in gone) == 1
     assert len(await store.agents.find(DEFAULT_ORGANIZATION)) == 1
+
+
+async def test_an_agents_hooks_are_endpoints(store: Any, make: Any) -> None:
+    async def there(organization: str = DEFAULT_ORGANIZATION) -> dict[str, WebhookEndpoint]:
+        return {row.name: row for row in await store.webhooks.find(organization)}
+
+    one, other = await add(store, make), await add(store, make, organization=OTHER)
+    assert list((await there()).values()) == sorted(mirrored(one), key=lambda row: row.id)
+    assert {row.id for row in (await there(OTHER)).values()} == {x.id for x in mirrored(other)}
+    before = (await there())["Desk (preCall)"]
+    assert (before.signing_secret, before.legacy_managed) == (HOOK.secret, True)
+
+    later = make.clock.now()
+    night = replace(
+        one, name="Night", hooks={"status": HOOK, "postCall": HOOK}, extraction_fields=(),
+        updated_at=later,
+    )  # fmt: skip
+    await store.agents.replace(night)
+    found = await there()
+    assert set(found) == {"Night (status)", "Night (postCall)"}
+    post = found["Night (postCall)"]
+    assert (post.created_at, post.updated_at, post.headers) == (one.updated_at, later, HOOK.headers)
+    assert post.extraction_fields == HOOK.extraction_fields
+    assert await store.webhooks.get(DEFAULT_ORGANIZATION, before.id) is None
+
+    # What is given again is the one that there was: what was sent to it is still its own.
+    await store.agents.replace(replace(one, updated_at=later))
+    again = await store.webhooks.get(DEFAULT_ORGANIZATION, before.id)
+    assert again == replace(before, updated_at=later)
+    assert (await there())["Desk (postCall)"].id == post.id
+
+    stranger = agent(make, hooks={"status": HOOK})
+    with pytest.raises(NotFound):
+        await store.agents.replace(stranger)
+    with pytest.raises(NotFound):
+        await store.agents.replace(replace(one, organization=OTHER, name="Taken"))
+    assert set(await there()) == {"Desk (preCall)", "Desk (postCall)"}
+
+    mine = endpoint(make, agents=(one.id,), all_agents=False)
+    await store.webhooks.add(mine)
+    await add(store, make, hooks={})
+    assert await store.agents.remove(OTHER, one.id, later) is False
+    assert await store.agents.remove(DEFAULT_ORGANIZATION, one.id, later) is True
+    assert await store.webhooks.find(DEFAULT_ORGANIZATION) == [mine]
+    assert len(await there(OTHER)) == 2
+
+
+async def test_an_endpoint_of_a_hook_that_is_gone_keeps_nothing_secret(
+    store: Any, make: Any
+) -> None:
+    one = await add(store, make)
+    await store.agents.replace(replace(one, hooks={}))
+    if not hasattr(store, "database"):
+        assert all(not row.signing_secret for row in store.webhooks.rows.values())
+        return
+
+    async def work(connection: Any) -> list[Any]:
+        return [*await connection.execute(sa.select(webhook_endpoints))]
+
+    rows = await store.database.read(work)
+    assert len(rows) == 2
+    for row in rows:
+        assert (row.auth_headers, row.headers, row.signing_secret) == ({}, {}, "")
 
 
 async def test_a_tool_is_kept_whatever_runs_it(store: Any, make: Any) -> None:
@@ -211,7 +280,7 @@ async def test_a_foreign_id_is_no_id(store: Any, make: Any) -> None:
     await add(store, make, organization=OTHER), await add(store, make, organization=OTHER)
     assert len(await store.agents.find(OTHER)) == 2
     assert await store.agents.get(OTHER, one.id) is None
-    assert await store.agents.remove(OTHER, one.id) is False
+    assert await store.agents.remove(OTHER, one.id, make.clock.now()) is False
     with pytest.raises(NotFound):
         await store.agents.replace(replace(one, organization=OTHER))
     assert await store.tools.find(OTHER, one.id) == []

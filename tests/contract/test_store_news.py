@@ -50,7 +50,7 @@ async def test_what_one_process_changes_the_other_sees(two: list[Store], make: M
     await until(lambda: agent().name == "Night")
     await here.tools.remove(DEFAULT_ORGANIZATION, one.id, mine.id)
     await until(lambda: there.directory.tools(DEFAULT_ORGANIZATION, one.id) == ())
-    await here.agents.remove(DEFAULT_ORGANIZATION, one.id)
+    await here.agents.remove(DEFAULT_ORGANIZATION, one.id, make.clock.now())
     await until(lambda: agent() is None)
 
     told: list[str] = []

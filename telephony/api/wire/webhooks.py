@@ -141,7 +141,8 @@ class AuthHeaderStatus(Camel):
 
 
 class WebhookRow(Camel):
-    """An endpoint without its secrets."""
+    """An endpoint without its secrets. ``legacyManaged``: it is a hook that lies with an agent, and
+    is changed and deleted there."""
 
     id: str
     name: str
@@ -157,7 +158,7 @@ class WebhookRow(Camel):
     has_custom_signing_secret: bool
     extraction_fields: list[dict[str, Any]]
     content_mode: str
-    legacy_managed: bool = False
+    legacy_managed: bool
     created_at: str
     updated_at: str
 
@@ -180,6 +181,7 @@ class WebhookRow(Camel):
                 "hasCustomSigningSecret": bool(endpoint.signing_secret),
                 "extractionFields": list(endpoint.extraction_fields),
                 "contentMode": endpoint.content_mode.value,
+                "legacyManaged": endpoint.legacy_managed,
                 "createdAt": iso(endpoint.created_at),
                 "updatedAt": iso(endpoint.updated_at),
             }

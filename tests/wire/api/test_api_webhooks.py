@@ -162,6 +162,66 @@ async def test_what_is_deleted_is_gone(api: Any) -> None:
     assert (await api.get("/v1/webhooks")).body == {"data": []}
 
 
+async def test_an_agents_hooks_are_shown_and_changed_with_the_agent(api: Any) -> None:
+    hook = {
+        "url": "https://crm.example/pre", "secret": OWN, "headers": {"X-A": "1"},
+        "authHeaders": [{"name": "Authorization", "value": "Bearer hidden"}], "timeoutMs": 8000,
+    }  # fmt: skip
+    fields = [field(), field(name="z")]
+    agent = (
+        await api.post(
+            "/v1/agents",
+            {
+                "name": "Desk", "systemPrompt": "Be kind.", "intent": {"language": "en"},
+                "extractionFields": [field(description="of the agent")],
+                "webhooks": {
+                    "preCall": hook,
+                    "postCall": {"url": "https://x.example/", "extractionFields": fields},
+                },
+            },
+        )
+    ).body  # fmt: skip
+    own = (await api.post("/v1/webhooks", HOOK)).body
+    listed = await api.get("/v1/webhooks")
+    assert b"hidden" not in listed.raw and OWN.encode() not in listed.raw
+    rows = {row["name"]: row for row in listed.body["data"]}
+    assert [row["legacyManaged"] for row in listed.body["data"]] == [True, True, False]
+    now = agent["updatedAt"]
+    before, after = rows["Desk (preCall)"], rows["Desk (postCall)"]
+    assert before == {
+        "id": before["id"], "name": "Desk (preCall)", "url": hook["url"],
+        "events": ["call.pre_call"], "allAgents": False, "agentIds": [agent["id"]],
+        "filterTags": {}, "headers": {"X-A": "1"},
+        "authHeaders": [{"name": "Authorization", "configured": True}], "timeoutMs": 8000,
+        "signingSecretSource": "custom", "hasCustomSigningSecret": True, "extractionFields": [],
+        "contentMode": "full", "legacyManaged": True, "createdAt": now, "updatedAt": now,
+    }  # fmt: skip
+    assert (after["events"], after["timeoutMs"]) == (["call.report"], 5000)
+    assert (after["signingSecretSource"], after["hasCustomSigningSecret"]) == ("workspace", False)
+    # As they count: the agent's own first.
+    assert after["extractionFields"] == [field(description="of the agent"), field(name="z")]
+
+    path = f"/v1/webhooks/{before['id']}"
+    assert (await api.get(path)).body == before
+    for method, body in (("PATCH", {"name": "Mine"}), ("DELETE", None)):
+        reply = await api.ask(method, path, body)
+        assert (reply.status, reply.body["code"]) == (409, "LEGACY_MANAGED")
+        assert agent["id"] in reply.body["error"]
+        assert (await api.ask(method, path, body, key=FOREIGN_KEY)).status == 404
+    assert (await api.get(path)).body == before
+
+    there = f"/v1/agents/{agent['id']}"
+    await api.ask("PATCH", there, {"name": "Night", "webhooks": {"preCall": None}})
+    assert (await api.get(path)).status == 404
+    assert [row["name"] for row in (await api.get("/v1/webhooks")).body["data"]] == [
+        "Night (postCall)", "CRM",
+    ]  # fmt: skip
+    await api.agent("agent_2")
+    await api.ask("DELETE", there)
+    own.pop("signingSecret")
+    assert (await api.get("/v1/webhooks")).body["data"] == [own]
+
+
 def field(**members: Any) -> dict[str, Any]:
     return {"name": "x", "type": "string", "description": "y", **members}
 

@@ -154,6 +154,7 @@ def _webhooks_up() -> None:
         sa.Column("signing_secret", sa.Text(), nullable=False),
         sa.Column("extraction_fields", JSON, nullable=False),
         sa.Column("content_mode", sa.String(length=16), nullable=False),
+        sa.Column("legacy_managed", sa.Boolean(), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("updated_at", MOMENT, nullable=False),
         sa.Column("deleted_at", MOMENT, nullable=True),
