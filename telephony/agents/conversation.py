@@ -57,6 +57,7 @@ class Conversation:
     _hushed: bool = False
     _over: str = ""
     _engaged: bool = False
+    _hearing: bool = False
     _nudges: int = 0
     _asked_at: float = 0.0
 
@@ -89,10 +90,11 @@ class Conversation:
             case Greet():
                 await self._greet()
             case SpeechBegan():
-                self._engaged = True
+                self._engaged = self._hearing = True
                 # Only the sound stops here: what it was about is known when they have spoken.
                 self._hush()
             case Heard():
+                self._hearing = False
                 if not self.muted:
                     await self._heard(event)
             case KeyPressed(key=key):
@@ -171,7 +173,7 @@ class Conversation:
 
     def _patience(self) -> float | None:
         silence = self.script.silence
-        if silence is None or self.muted or self._answer is not None:
+        if silence is None or self.muted or self._hearing or self._answer is not None:
             return None
         return silence.after if self._nudges < silence.times or silence.end else None
 
@@ -233,10 +235,13 @@ class Conversation:
                 return True
             if self._hushed:
                 break
-            self._told_delay()
-            self.stage.show("speaking")
             told = " ".join([*heard, sentence])
             await self.stage.send(packets.transcript("agent", told, final=False))
+            # Again: they may have begun to speak while it was being sent.
+            if self._hushed:
+                break
+            self._told_delay()
+            self.stage.show("speaking")
             share = await self.stage.play(shortened(sound))
             heard.append(sentence if share >= 1.0 else part_of(sentence, share))
             if share < 1.0:

@@ -185,9 +185,9 @@ class RoomStage:
         old = self._ears.pop(participant.identity, None)
         if old is not None:
             old.cancel()
-        self._ears[participant.identity] = asyncio.get_running_loop().create_task(
-            self._listen(track), name="agent-ear"
-        )
+        ear = asyncio.get_running_loop().create_task(self._listen(track), name="agent-ear")
+        ear.add_done_callback(self._done)
+        self._ears[participant.identity] = ear
 
     def _on_track_gone(
         self, track: rtc.Track, publication: rtc.TrackPublication, who: rtc.RemoteParticipant
@@ -286,7 +286,12 @@ class RoomStage:
             await stream.aclose()
 
     async def _understand(self, ear: Endpointer) -> str:
-        return await asyncio.to_thread(self._recogniser.understand, ear.utterance)
+        try:
+            return await asyncio.to_thread(self._recogniser.understand, ear.utterance)
+        except Exception:
+            # A fault of the recogniser is words that were not understood, not a deaf agent.
+            log.exception("agent.recogniser_failed")
+            return ""
 
     async def _tell(self, pending: asyncio.Future[str], ended: float, seconds: float) -> None:
         self._put(Heard(await pending, ended, seconds))

@@ -29,6 +29,8 @@ from telephony.base.number import is_e164
 MAX_RULES = 200
 MAX_PHRASES = 20
 MAX_SAY = 2000
+MAX_WORDS = 200
+"""Of what was said or typed: each is compared with those of every phrase."""
 ENOUGH = 0.7
 """Share of a phrase's words, in their order, that must have been said or typed."""
 
@@ -101,7 +103,7 @@ class Script:
     def answer(self, said: str, context: Iterable[str] = ()) -> Rule | None:
         """The rule whose phrase ``said`` is nearest to, or None where none is near enough."""
         told = "\n".join(context).lower()
-        words = words_of(said)
+        words = words_of(said)[:MAX_WORDS]
         best, most = None, 0.0
         for rule in self.rules:
             if rule.when.lower() not in told:
@@ -159,6 +161,15 @@ DEFAULT = Script(
 _SCRIPT, _RULE, _SILENCE = Script(), Rule(), Silence()
 
 
+class _Loader(yaml.SafeLoader):
+    """Without aliases: a browser may send a script, and a few lines of them are gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not taken")
+        return super().compose_node(parent, index)
+
+
 def in_prompt(prompt: str) -> str | None:
     """The YAML of the script in a prompt, or None."""
     found = _BLOCK.search(prompt)
@@ -174,7 +185,7 @@ def load(text: str) -> Script:
     if len(text) > 256 * 1024:
         raise BadInput("a script of more than 256 KiB", field="script")
     try:
-        data = yaml.safe_load(text)
+        data = yaml.load(text, _Loader)
     except (yaml.YAMLError, RecursionError) as error:
         raise BadInput(f"script: no YAML: {error}", field="script") from error
     return parse(data)
@@ -207,10 +218,10 @@ def _rule(data: object, at: str) -> Rule:
         raise BadInput(f"{at}.hear: at most {MAX_PHRASES} phrases", field=f"{at}.hear")
     for phrase in phrases:
         if not isinstance(phrase, str) or not words_of(phrase) or len(phrase) > 200:
-            raise BadInput(f"{at}.hear: no phrase: {phrase!r}", field=f"{at}.hear")
+            raise BadInput(f"{at}.hear: no phrase: {str(phrase)[:60]}", field=f"{at}.hear")
     key = str(body.get("key", ""))
     if key and not re.fullmatch(r"[0-9*#A-D]", key):
-        raise BadInput(f"{at}.key: one of 0-9 * # A-D, not {key!r}", field=f"{at}.key")
+        raise BadInput(f"{at}.key: one of 0-9 * # A-D, not {key[:60]!r}", field=f"{at}.key")
     if not phrases and not key:
         raise BadInput(f"{at}: neither hear nor key", field=at)
     return Rule(

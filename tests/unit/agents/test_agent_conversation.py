@@ -45,6 +45,7 @@ class Stage:
         self.states: list[str] = []
         self.expected: list[str] = []
         self.cut = 0.5
+        self.slow: asyncio.Event | None = None
         self.free = False
         self._done: asyncio.Future[float] | None = None
 
@@ -64,6 +65,8 @@ class Stage:
             self._done.set_result(self.cut)
 
     async def send(self, packet: bytes) -> None:
+        if self.slow is not None:
+            await self.slow.wait()
         self.packets.append(json.loads(packet))
 
     def show(self, state: str) -> None:
@@ -279,6 +282,17 @@ async def test_interrupted_while_the_sound_is_being_made(begin: Begin) -> None:
     assert len(bench.stage.playing) == 1
 
 
+async def test_interrupted_while_it_is_being_told(begin: Begin) -> None:
+    bench = await begin()
+    bench.stage.slow = asyncio.Event()
+    await bench.put(Greet())
+    await bench.put(SpeechBegan())
+    bench.stage.slow.set()
+    await bench.settle()
+    assert bench.stage.playing == []
+    assert bench.said() == [("agent", c.UNHEARD)]
+
+
 async def test_the_end(begin: Begin) -> None:
     bench = await begin()
     await bench.put(Heard("goodbye"))
@@ -432,6 +446,16 @@ async def test_silence_is_asked_about_and_then_ends(begin: Begin) -> None:
         assert await bench.task == "end"
     assert [asked[0] for asked in bench.speaker.asked] == ["Hello?", "Hello?", "Goodbye."]
     assert bench.service.asked == [("end",)]
+
+
+async def test_who_speaks_for_long_is_not_silent(begin: Begin) -> None:
+    bench = await begin(made_of=Script(silence=Silence(after=30.0)))
+    assert bench.talk._patience() == 30.0
+    await bench.put(SpeechBegan())
+    assert bench.talk._patience() is None
+    await bench.put(Heard("x"))
+    await bench.finish()
+    assert bench.talk._patience() == 30.0
 
 
 async def test_a_flood_is_dropped_and_the_end_is_not(begin: Begin) -> None:

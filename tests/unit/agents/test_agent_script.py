@@ -58,6 +58,7 @@ def test_a_whole_script() -> None:
         ("tell me what are your opening hours", "From nine to five."),
         ("when are you", "From nine to five."),
         ("are you closed", None),
+        ("so " * 500 + "when are you open", None),
         ("goodbye", "Goodbye."),
         ("", None),
         ("...", None),
@@ -127,6 +128,8 @@ def test_a_prompt_may_hold_one() -> None:
         ("rules: [" + "{hear: a}," * 201 + "]", "rules"),
         ("rules: [{hear: [" + "a," * 21 + "]}]", r"rules\[0\].hear"),
         ("x: " + "y" * 300_000, "256 KiB"),
+        ("greeting: &a hi\notherwise: *a", "aliases"),
+        ("[" * 50_000, "YAML"),
     ],
 )
 def test_no_script_says_where(text: str, place: str) -> None:
