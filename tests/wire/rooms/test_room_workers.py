@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import time
 
 import pytest
 
 from telephony.calls import events as e
+from telephony.media.config import MediaConfig
+from telephony.media.workers.engine import WorkerEngine
+from telephony.rooms.livekit import LiveKitRooms
+from telephony.rooms.local import LocalRooms
+from telephony.rooms.passes import Passes
+from telephony.rooms.server import RoomServer
 from telephony.rooms.workers.host import WorkerHost
+from telephony.system import SystemClock
 from telephony.testing.audio import heard
+from telephony.testing.livekit import LiveKit
 
-from .conftest import Hall, loud
+from .conftest import DISPATCH, Caller, Hall, loud
 
 
 @pytest.fixture
@@ -88,3 +97,40 @@ async def test_a_worker_that_is_stuck_is_killed(
     await call.until(e.RoomResumed)
     assert call.of(e.RoomLeft) == []
     assert worker.restarts == 1
+
+
+async def test_legs_in_media_workers_meet_agents_too(livekit: LiveKit) -> None:
+    """The leg is in one process, the room in another, and the seat between them in this one."""
+    clock = SystemClock()
+    config = MediaConfig(ports=(37800, 37898), max_lanes=8)
+    engine = WorkerEngine(config, clock, rng=random.Random(1), count=1)
+    await engine.start()
+    host = WorkerHost(clock, count=1)
+    rooms = LiveKitRooms(
+        RoomServer(livekit.url, livekit.key, livekit.secret),
+        Passes(livekit.key, livekit.secret),
+        host,
+        LocalRooms(engine.config, engine),
+        engine,
+        clock,
+    )
+    await rooms.start()
+    hall = Hall(livekit, engine, rooms, host)
+    try:
+        call: Caller = await hall.call(DISPATCH)
+        async with hall.somebody(call) as agent:
+            await agent.publish()
+            await call.until(e.AgentJoined)
+            await asyncio.sleep(1.0)
+            since = time.monotonic()
+            call.far.play(loud(1300, 500))
+            await agent.say(loud(700, 500, 24_000))
+            await asyncio.sleep(1.0)
+            assert call.hears(700, since) > 350
+            assert heard(agent.heard(call.link.leg), 1300).present_ms > 350
+            call.link.close()
+    finally:
+        await rooms.stop()
+        for one in hall.calls:
+            await one.far.close()
+        await engine.stop()
