@@ -15,6 +15,7 @@ from telephony.media.contract import Part
 from telephony.media.stats import TickStats
 from telephony.media.tally import COUNTED, Tally
 from telephony.metrics import Collector, renderer
+from telephony.rooms.figures import Figures
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 
@@ -43,6 +44,9 @@ def page(tally: Tally, stats: TickStats) -> dict[str, dict[tuple[str, ...], floa
         SimpleNamespace(legs=1, refused=Counter({403: 2}), status=list, tally=tally),  # type: ignore[arg-type]
         SimpleNamespace(lanes=1, stats=stats, parts=lambda: [Part("0", True, 1, stats)]),  # type: ignore[arg-type]
         trace,
+        rooms=SimpleNamespace(  # type: ignore[arg-type]
+            open_links=1, entered=3, figures=Figures, workers=lambda: [("0", True, 1, 2)]
+        ),
         livekit=SimpleNamespace(legs=2),  # type: ignore[arg-type]
     )
     found: dict[str, dict[tuple[str, ...], float]] = {}
