@@ -15,7 +15,6 @@ from typing import Any
 
 import structlog
 from livekit.api import ServerError
-from livekit.protocol import models
 
 from telephony.accounts.model import Trunk
 from telephony.base.errors import MediaFailed, Unavailable
@@ -26,7 +25,9 @@ from telephony.calls.outcome import Cause, Outcome
 from telephony.calls.ports import DialRequest, Emit, Media, ReferResult
 from telephony.calls.state import LegState
 from telephony.carriers.livekit import causes, wire
+from telephony.carriers.livekit.absence import Absence
 from telephony.carriers.livekit.desk import Desk, Timer
+from telephony.carriers.livekit.transfer import transferred
 from telephony.carriers.livekit.voice import CODEC, RoomVoice
 from telephony.carriers.livekit.wire import CallStatus, Notice, Party
 from telephony.carriers.silence import NO_SOUND
@@ -37,11 +38,6 @@ PEER = "service-"
 """How the identity begins under which we are in a caller's room."""
 REFUSED = 486
 """What LiveKit's SIP service answers to a caller whom we send away, whatever our reason is."""
-_REASONS = {
-    "left": models.CLIENT_INITIATED,
-    "removed": models.PARTICIPANT_REMOVED,
-    "lost": models.CONNECTION_TIMEOUT,
-}
 
 
 def _nobody_listens(event: e.Event) -> None:
@@ -78,10 +74,7 @@ class LiveKitLeg:
         self._joined = asyncio.Event()
         self._picked_up = self._rung = self._cut_off = False
         self._dialling = False
-        self._doubt: Outcome | None = None
-        self._reason: models.DisconnectReason | None = None
-        self._room_reason: models.DisconnectReason | None = None
-        self._absent_since: float | None = None
+        self._absence = Absence(desk.config, inbound=request is None)
         self._began = desk.now
         self._timer: Timer | None = None
         self._refer: Callable[[ReferResult], None] | None = None
@@ -179,12 +172,12 @@ class LiveKitLeg:
             if refused:
                 self._finish(outcome)
             else:
-                self._doubt = outcome
+                self._absence.doubt = outcome
         except Unavailable as error:
             # Whether the callee is ringing is not known. Asking again would dial twice; the room
             # knows.
             log.warning("livekit.unconfirmed", leg=self.id, error=error.message)
-            self._doubt = self._in_time(Outcome.failed(Cause.UNREACHABLE))
+            self._absence.doubt = self._in_time(Outcome.failed(Cause.UNREACHABLE))
         else:
             self._answered()
         self._dialling = False
@@ -226,7 +219,7 @@ class LiveKitLeg:
         gone = notice.event in ("participant_left", "participant_connection_aborted")
         # Of an earlier stay under the same name nothing follows for this one.
         if gone and notice.identity == self.identity and self.sid in ("", notice.sid):
-            self._reason = notice.reason
+            self._absence.webhook = notice.reason
         self._wake.set()
 
     def _on_room(self, event: e.Event) -> None:
@@ -238,9 +231,9 @@ class LiveKitLeg:
                 self._cut_off = True
                 self._joined.set()
                 if event.reason == "deleted":
-                    self._room_reason = models.ROOM_DELETED
+                    self._absence.tell(event.reason)
             case e.PeerLeft() if event.identity == self.identity:
-                self._room_reason = _REASONS.get(event.reason)
+                self._absence.tell(event.reason)
             case e.DigitPressed():
                 # LiveKit knows keys as RFC 4733 events only.
                 self._tell(replace(event, leg=self.id, method="rfc4733"))
@@ -261,7 +254,7 @@ class LiveKitLeg:
             self._wake.clear()
             if self._over:
                 return
-            told = self._room_reason
+            told = self._absence.told
             try:
                 found = await self._desk.service.party(self.room, self.identity)
             except Unavailable as error:
@@ -275,23 +268,21 @@ class LiveKitLeg:
             blind = False
             if self._over:
                 return
-            if found is not None and told is not None:
-                # It was we who were away: the room said that he had left, and here he is.
-                self._room_reason = None
-            self._seen(found)
+            self._seen(found, told=told)
 
     @property
     def _interval(self) -> float:
         config = self._desk.config
-        if self._absent_since is not None or (self._picked_up and not self._is_answered):
+        if self._absence.noticed or (self._picked_up and not self._is_answered):
             return config.look_closely
         return config.look_active if self._is_answered else config.look_ringing
 
-    def _seen(self, found: Party | None) -> None:
+    def _seen(self, found: Party | None, *, told: bool) -> None:
         if found is None or found.status is CallStatus.HANGUP:
             self._missing()
             return
-        self._absent_since, self._party = None, found
+        self._absence.seen(told=told)
+        self._party = found
         if self._cut_off:
             # The caller is there and we are not: nobody would hear him any more.
             self.end(self._lost())
@@ -305,27 +296,11 @@ class LiveKitLeg:
         if self._dialling and not self._is_answered:
             # The answer to our order says why.
             return
-        config, now = self._desk.config, self._desk.now
-        if self._absent_since is None:
-            self._absent_since = now
-        waited = now - self._absent_since
-        known = self._reason is not None or self._room_reason is not None
-        if self._doubt is not None and not self._is_answered:
-            if known:
-                self._finish(self._left())
-            elif waited >= config.grace:
-                self._finish(self._doubt)
-        elif self._refer is not None:
-            # A transfer that worked ends the leg; its own answer may come a moment later.
-            if waited >= config.grace:
-                self._finish(self._left())
-        elif known or waited >= config.reason_grace:
-            self._finish(self._left())
-
-    def _left(self) -> Outcome:
-        reason = self._reason if self._reason is not None else self._room_reason
-        reason = models.UNKNOWN_REASON if reason is None else reason
-        return causes.outcome_of_leaving(reason, inbound=self.inbound, answered=self._is_answered)
+        outcome = self._absence.missed(
+            self._desk.now, answered=self._is_answered, transferring=self._refer is not None
+        )
+        if outcome is not None:
+            self._finish(outcome)
 
     def _lost(self) -> Outcome:
         if self._is_answered:
@@ -395,31 +370,16 @@ class LiveKitLeg:
             log.info("livekit.unclaimed", leg=self.id, error=error.message)
 
     async def _transfer(self, to: str, headers: dict[str, str]) -> None:
-        desk, ring = self._desk, self._desk.config.transfer_ring
+        desk = self._desk
+        ring = desk.config.transfer_ring
         asked = wire.transfer(self.room, self.identity, to, headers, ring)
-        try:
-            answer = await desk.service.transfer(asked, ring + desk.config.ring_margin)
-            result = causes.refer_result(answer)
-        except ServerError as error:
-            log.info("livekit.transfer_refused", leg=self.id, code=error.code)
-            result = causes.refer_error(error)
-        except Unavailable as error:
-            # The target may be ringing: nothing is dialled beside it. Who has gone was transferred.
-            log.warning("livekit.transfer_unconfirmed", leg=self.id, error=error.message)
-            result = ReferResult(await self._has_gone(), True, None, Cause.NETWORK)
-        self._refer_over(result)
+        self._refer_over(await transferred(desk.service, desk.config, asked))
         self._wake.set()
-
-    async def _has_gone(self) -> bool:
-        try:
-            return await self._desk.service.party(self.room, self.identity) is None
-        except Unavailable:
-            return False
 
     def _refer_over(self, result: ReferResult) -> None:
         if self._refer is not None:
             done, self._refer = self._refer, None
-            done(replace(result, cause=None) if result.completed else result)
+            done(result)
 
     def _finish(self, outcome: Outcome, *, hang_up: bool = False) -> None:
         """The one way out. Sound first, so that the count is whole; then the fact."""

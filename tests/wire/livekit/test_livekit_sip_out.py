@@ -595,6 +595,28 @@ async def test_a_transfer_that_did_not_work(
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_transfer_whose_answer_is_lost_is_not_made_again(
+    house: House, server: LiveKitStandIn, gone: bool
+) -> None:
+    """Who has gone was transferred; of who is there it is not known, and nothing is dialled."""
+    home, pace = await house(grace=2.0), Pace(server)
+    home.add_trunk()
+    pace.go.set()
+    call = home.dial()
+    await call.until("LegAnswered")
+    assert pace.caller is not None
+    if gone:
+        pace.caller.leaves()
+    server.raw["TransferSIPParticipant"] = (200, b"\xff")
+    results: list[ReferResult] = []
+    call.leg.refer("+12025550199", {}, results.append)
+    await until(lambda: results)
+    expected = ReferResult(True) if gone else ReferResult(False, True, None, Cause.NETWORK)
+    assert results == [expected]
+    assert len(server.asked("TransferSIPParticipant")) == 1
+
+
 async def test_a_transfer_whose_answer_comes_after_the_caller_has_gone(
     house: House, server: LiveKitStandIn
 ) -> None:
