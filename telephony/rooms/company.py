@@ -245,4 +245,4 @@ class Company:
         try:
             await self._house.server.remove(self._meeting.room, identity)
         except TelephonyError as error:
-            log.warning("rooms.not_removed", room=self._meeting.room, error=error.message)
+            log.warning("rooms.not_removed", call=self._meeting.call, error=error.message)

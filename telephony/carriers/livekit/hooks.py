@@ -2,7 +2,7 @@
 
 The token in ``Authorization`` is signed with the API secret and holds the hash of the body. What a
 webhook says is not believed beyond what it names: legs look for themselves (see ``leg``). Bodies
-are never logged: those of rooms hold a ``turnPassword``.
+are never logged: those of rooms hold a ``turnPassword``. Names of rooms hold callers' numbers.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from livekit.api import TokenVerifier
 from livekit.protocol.webhook import WebhookEvent
 
 from telephony.base.errors import BadInput, Refused
+from telephony.base.number import mask
 from telephony.carriers.hook import Hook
 from telephony.carriers.livekit.config import LiveKitConfig
 from telephony.carriers.livekit.wire import Notice, notice
@@ -67,7 +68,7 @@ class Webhook:
             raise BadInput("the body is no webhook event") from error
         found = notice(event)
         if found is not None and self._is_new(found):
-            log.debug("livekit.webhook", event_type=found.event, room=found.room)
+            log.debug("livekit.webhook", event_type=found.event, room=mask(found.room))
             self._told(found)
         return web.Response(status=200)
 

@@ -31,6 +31,7 @@ from telephony.carriers.livekit.transfer import transferred
 from telephony.carriers.livekit.voice import CODEC, RoomVoice
 from telephony.carriers.livekit.wire import CallStatus, Notice, Party
 from telephony.carriers.silence import NO_SOUND
+from telephony.carriers.words import clean
 
 log = structlog.get_logger("telephony.livekit")
 
@@ -104,6 +105,9 @@ class LiveKitLeg:
     def name(self, leg: str, emit: Emit) -> None:
         """The call that takes the leg gives it its name."""
         self.id, self._emit = leg, emit
+        if self._party is not None:
+            sip_call = clean(self._party.attributes.get("sip.callID", ""))
+            log.info("livekit.taken", leg=leg, sip_call=sip_call)
         self._desk.spawn(self._claim(), f"claim {leg}")
         self.watch()
 
@@ -164,7 +168,7 @@ class LiveKitLeg:
         asked = wire.invite(self.trunk, request, self.room)
         self._began, refused = desk.now, False
         try:
-            await desk.service.create(asked, ring + desk.config.ring_margin)
+            made = await desk.service.create(asked, ring + desk.config.ring_margin)
         except ServerError as error:
             outcome = self._in_time(causes.outcome_of_error(error))
             log.info("livekit.refused", leg=self.id, code=error.code, status=outcome.sip_status)
@@ -179,6 +183,7 @@ class LiveKitLeg:
             log.warning("livekit.unconfirmed", leg=self.id, error=error.message)
             self._absence.doubt = self._in_time(Outcome.failed(Cause.UNREACHABLE))
         else:
+            log.info("livekit.answered", leg=self.id, sip_call=clean(made.sip_call_id))
             self._answered()
         self._dialling = False
         self._wake.set()

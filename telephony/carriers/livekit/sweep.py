@@ -12,6 +12,7 @@ from collections.abc import Callable
 import structlog
 
 from telephony.base.errors import Unavailable
+from telephony.base.number import mask
 from telephony.carriers.livekit.desk import Desk
 from telephony.carriers.livekit.leg import PEER
 from telephony.carriers.livekit.wire import Party, party
@@ -74,7 +75,7 @@ class Sweep:
     def look_at(self, room: str) -> None:
         """Look into one room now, whatever its name is."""
         if not self._stopped.is_set() and len(self._looking) < MAX_LOOKS:
-            self._desk.spawn(self._look(room), f"look at {room}")
+            self._desk.spawn(self._look(room), f"look at {mask(room)}")
 
     async def _once(self) -> None:
         prefix = self._desk.config.prefix

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from livekit.protocol import models
+from structlog.testing import capture_logs
 
 from telephony.calls.events import LegAnswered
 from telephony.calls.outcome import Cause, EndedBy, Outcome
+from telephony.carriers.livekit.wire import CLAIM
 from telephony.testing.livekit_sip import LiveKitStandIn
 from tests.wire.livekit.conftest import NUMBER, LiveKitHouse, until
 
@@ -319,3 +321,29 @@ async def test_nobody_asks_livekit_where_no_trunk_is_its(
     await house(sweep=0.01)
     await asyncio.sleep(0.1)
     assert server.requests == []
+
+
+async def test_no_number_is_logged(
+    house: House, server: LiveKitStandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    with capture_logs() as logs:
+        home = await ready(house, orphan=0.05)
+        caller = server.calls_in(ROOM, NUMBER)
+        await home.tell(server.event("participant_joined", ROOM, caller.info))
+        call = await home.offered()
+        server.away = True
+        before = len(server.asked("ListParticipants"))
+        await until(lambda: len(server.asked("ListParticipants")) > before)
+        server.away = False
+        call.leg.answer()
+        caller.says("active")
+        await call.until("LegAnswered")
+        names = [task.get_name() for task in asyncio.all_tasks()]
+        await home.tell(caller.leaves())
+        await call.until("LegEnded")
+        server.enter("sip-in_+12025550177_y", "sip_+12025550177", {CLAIM: "phone-gone"})
+        await until(lambda: server.deleted)
+    assert [entry["sip_call"] for entry in logs if entry["event"] == "livekit.taken"]
+    said = repr(logs) + repr(names) + caplog.text
+    for number in ("2025550188", "2025550123", "2025550177"):
+        assert number not in said
