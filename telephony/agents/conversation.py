@@ -23,10 +23,10 @@ from telephony.agents.events import (
     SpeechBegan,
 )
 from telephony.agents.ports import Service, Speaker, Stage
-from telephony.agents.script import Action, CallBack, End, Rule, Script, Transfer
+from telephony.agents.script import Action, CallBack, End, LookUp, Rule, Script, Transfer
 from telephony.agents.turns import TurnLog
 from telephony.agents.voice import RATE
-from telephony.base.errors import BadInput, SpeechUnavailable, TelephonyError
+from telephony.base.errors import BadInput, NotFound, SpeechUnavailable, TelephonyError
 
 log = logging.getLogger("telephony.agents")
 
@@ -35,6 +35,8 @@ MAX_CONTEXT = 50
 """Texts that the agent was told beside the conversation; the oldest leave."""
 TAIL_MS = 150
 """Silence kept after a sentence: the synthesiser gives half a second, as between two prompts."""
+MAX_FOUND = 400
+"""Characters that are said of what was looked up: some twenty-five seconds."""
 UNHEARD = "…"
 """What stands for a sentence that was interrupted before its first word."""
 
@@ -54,6 +56,7 @@ class Conversation:
     muted: bool = False
     _events: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(MAX_EVENTS))
     _answer: asyncio.Task[None] | None = None
+    _search: asyncio.Task[str] | None = None
     _hushed: bool = False
     _over: str = ""
     _engaged: bool = False
@@ -148,7 +151,12 @@ class Conversation:
         await self._reply(self._rule(text))
 
     def _rule(self, text: str) -> Rule:
-        return self.script.answer(text, self.context) or Rule(say=self.script.otherwise)
+        rule = self.script.answer(text, self.context)
+        if rule is None and text and self.call.looks_up:
+            return Rule(do=LookUp(text), failed=self.script.otherwise)
+        if rule is not None and rule.do == LookUp():
+            return replace(rule, do=LookUp(text))
+        return rule or Rule(say=self.script.otherwise)
 
     def _override(self, told: packets.Overrides) -> None:
         call = self.call
@@ -193,8 +201,10 @@ class Conversation:
         self._answer = asyncio.create_task(self._carry_out(rule), name="agent-answer")
 
     def _hush(self) -> None:
-        # Also for an answer whose sound is only being made.
+        # Also for an answer whose sound is only being made, or whose words are being looked up.
         self._hushed = True
+        if self._search is not None:
+            self._search.cancel()
         self.stage.hush()
 
     async def _stop_talking(self) -> None:
@@ -296,11 +306,37 @@ class Conversation:
                     summary=self.turns.summary(),
                     once=f"callback-{len(self.turns.turns)}",
                 )
+            case LookUp(query=query):
+                await self._look_up(self.service, query)
+
+    async def _look_up(self, service: Service, query: str) -> None:
+        self.stage.show("thinking")
+        self._search = asyncio.create_task(service.look_up(self.call.agent, query))
+        await asyncio.wait([self._search])
+        search, self._search = self._search, None
+        if search.cancelled() or self._hushed:
+            return
+        found = beginning(search.result())
+        if not found:
+            raise NotFound("the agent's documents hold nothing of it")
+        await self._say(found)
 
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text; each is spoken, and may be interrupted, on its own."""
     return [s for s in re.split(r"(?<=[.!?…])\s+", " ".join(text.split())) if s]
+
+
+def beginning(text: str) -> str:
+    """The sentences that fit into ``MAX_FOUND``, or what fits of the first."""
+    said = ""
+    for sentence in sentences(text):
+        if said and len(said) + 1 + len(sentence) > MAX_FOUND:
+            break
+        said = f"{said} {sentence}".strip()
+    return (
+        said if len(said) <= MAX_FOUND else said[:MAX_FOUND].rpartition(" ")[0] or said[:MAX_FOUND]
+    )
 
 
 def part_of(sentence: str, share: float) -> str:

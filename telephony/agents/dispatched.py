@@ -34,6 +34,8 @@ class DispatchedCall:
     end_ms: int | None = None
     """After how much quiet the other has finished, where the agent's options say it."""
     api_url: str = ""
+    looks_up: bool = False
+    """Whether the agent has the tool that searches its documents."""
     script: dict[str, Any] | None = None
     """A script in the call's own metadata."""
     variables: dict[str, str] = field(default_factory=dict)
@@ -77,12 +79,22 @@ def parse(metadata: str) -> DispatchedCall:
         speed=_number(_object(options.get("ttsOptions")).get("speed"), 0.5, 2.0) or 1.0,
         end_ms=_milliseconds(_object(turns.get("endpointing")).get("minDelay")),
         api_url=_text(_object(told.get("api")).get("url")).rstrip("/"),
+        looks_up=_looks_up(told.get("tools")),
         script=own if isinstance(own, dict) else None,
         variables={
             name: value
             for name, value in _object(told.get("variables")).items()
             if isinstance(value, str)
         },
+    )
+
+
+def _looks_up(tools: object) -> bool:
+    sources = [
+        _object(_object(t).get("source")) for t in (tools if isinstance(tools, list) else [])
+    ]
+    return any(
+        (s.get("kind"), s.get("name")) == ("builtin", "search_knowledge_base") for s in sources
     )
 
 

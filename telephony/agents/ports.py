@@ -47,3 +47,7 @@ class Service(Protocol):
     async def call_back(
         self, to: str, *, after: int, reason: str, agent: str, summary: str, once: str
     ) -> str: ...
+
+    async def look_up(self, agent: str, query: str) -> str:
+        """What the agent's documents hold of it, the best piece; empty where they hold nothing."""
+        ...

@@ -60,7 +60,15 @@ class CallBack:
     reason: str = ""
 
 
-Action = End | Transfer | CallBack
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """What the agent's documents hold of it is said."""
+
+    query: str = ""
+    """What was said or typed, where none is given."""
+
+
+Action = End | Transfer | CallBack | LookUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +245,13 @@ def _rule(data: object, at: str) -> Rule:
 def _action(data: object, at: str) -> Action:
     if data == "end":
         return End()
-    body = _mapping(data, at, {"transfer", "callback"})
+    if data == "look_up":
+        return LookUp()
+    body = _mapping(data, at, {"transfer", "callback", "look_up"})
     if len(body) != 1:
-        raise BadInput(f"{at}: end, transfer or callback", field=at)
+        raise BadInput(f"{at}: end, transfer, callback or look_up", field=at)
+    if "look_up" in body:
+        return LookUp(_say(body, "look_up", f"{at}.look_up", ""))
     if "transfer" in body:
         at = f"{at}.transfer"
         told = body["transfer"]

@@ -21,6 +21,8 @@ log = logging.getLogger("telephony.agents")
 PROVIDER = "telephony-agent"
 """Put on every turn: by it a worker that is called in again knows the turns of the one before."""
 MAX_REPLY = 4 * 1024 * 1024
+MAX_QUERY = 300
+"""Characters that are searched for: a request line has 8 KB, and a character may take twelve."""
 
 
 class Declined(TelephonyError):
@@ -150,6 +152,21 @@ class ServiceClient:
             "POST", "/v1/callbacks", body, headers={"Idempotency-Key": f"{self._session}-{once}"}
         )
         return str(reply.get("id", ""))
+
+    async def look_up(self, agent: str, query: str) -> str:
+        """The best piece of the agent's documents; empty where none has a word of ``query``.
+
+        Tried once: somebody waits on the telephone.
+        """
+        words = "".join(c if c.isprintable() else " " for c in query).strip()[:MAX_QUERY]
+        if not words:
+            return ""
+        path = f"/v1/agents/{quote(agent, safe='')}/knowledge?limit=1&query={quote(words, safe='')}"
+        reply = await self._ask("GET", path, attempts=1)
+        match reply.get("passages"):
+            case [{"text": str(text)}, *_]:
+                return text
+        return ""
 
     async def _ask(
         self,

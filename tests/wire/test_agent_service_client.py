@@ -21,9 +21,11 @@ class Server:
     def __init__(self) -> None:
         self.replies: list[Callable[[], Reply]] = [lambda: web.json_response({})]
         self.asked: list[tuple[str, str, object, dict[str, str]]] = []
+        self.queries: list[dict[str, str]] = []
 
     async def handle(self, request: web.Request) -> Reply:
         body = await request.json() if request.can_read_body else None
+        self.queries.append(dict(request.query))
         self.asked.append((request.method, request.path, body, dict(request.headers)))
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         return reply()
@@ -138,6 +140,25 @@ async def test_a_callback_is_promised_once(server: Server, client: ServiceClient
         "delaySeconds": 60,
         "sourceSessionId": "s/1",
     }
+
+
+async def test_it_looks_up_once_and_in_words(server: Server, client: ServiceClient) -> None:
+    server.replies = [status(200, passages=[{"text": "From nine."}, {"text": "No."}])]
+    assert await client.look_up("agent/1", "open?\x00\n&limit=9 ü" + "y" * 2000) == "From nine."
+    method, path, body, _ = server.asked[0]
+    assert (method, path, body) == ("GET", "/base/v1/agents/agent/1/knowledge", None)
+    assert server.queries[0]["limit"] == "1"
+    assert server.queries[0]["query"].startswith("open?  &limit=9 üyy")
+    assert len(server.queries[0]["query"]) == 300
+    assert await client.look_up("agent_1", "\x00 ") == ""
+    assert len(server.asked) == 1
+    for odd in ({}, {"passages": 3}, {"passages": []}, {"passages": [{"text": 3}]}):
+        server.replies = [status(200, **odd)]
+        assert await client.look_up("agent_1", "x") == ""
+    server.replies = [status(503)]
+    with pytest.raises(Declined):
+        await client.look_up("agent_1", "x")
+    assert len(server.asked) == 6
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from telephony.agents.conversation import Conversation
 from telephony.agents.dispatched import DispatchedCall
 from telephony.agents.events import Event, Gone, Greet, Heard, KeyPressed, SpeechBegan
 from telephony.agents.packets import ContextualUpdate, Mute, Overrides, UserMessage
-from telephony.agents.script import CallBack, End, Rule, Script, Silence, Transfer
+from telephony.agents.script import CallBack, End, LookUp, Rule, Script, Silence, Transfer
 from telephony.agents.service import Declined, Said
 from telephony.agents.turns import TurnLog
 from telephony.base.clock import ManualClock
@@ -29,6 +30,8 @@ SCRIPT = Script(
         Rule(hear=("goodbye",), say="Goodbye.", do=End()),
         Rule(hear=("put me through",), say="One moment.", do=Transfer("+12025550123", warm=True)),
         Rule(hear=("call me back",), say="We will.", do=CallBack(after=60), failed="We cannot."),
+        Rule(hear=("may I give it back",), say="Let me see.", do=LookUp("refunds")),
+        Rule(hear=("what does it cost",), do=LookUp(), failed="I do not know."),
         Rule(key="5", say="Five."),
     ),
     otherwise="Pardon?",
@@ -108,6 +111,8 @@ class Service:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
         self.problem: Exception | None = None
+        self.found = ""
+        self.gate: asyncio.Event | None = None
 
     async def _note(self, *what: Any) -> None:
         self.asked.append(what)
@@ -126,6 +131,12 @@ class Service:
     ) -> str:
         await self._note("call_back", to, after, reason, agent, once)
         return "cb_1"
+
+    async def look_up(self, agent: str, query: str) -> str:
+        await self._note("look_up", agent, query)
+        if self.gate is not None:
+            await self.gate.wait()
+        return self.found
 
     async def post_turns(self, turns: Sequence[Said]) -> None:
         pass
@@ -328,6 +339,65 @@ async def test_transfers_with_what_was_said(begin: Begin) -> None:
     assert not bench.task.done()
 
 
+async def test_says_what_the_documents_hold_of_it(begin: Begin) -> None:
+    bench = await begin()
+    bench.service.found = "Within thirty days.  In\nthe box. " + "Really. " * 60
+    await bench.put(Heard("may I give it back"))
+    await bench.finish()
+    assert bench.service.asked == [("look_up", "agent_1", "refunds")]
+    bench.stage.free = True
+    await bench.finish()
+    *_, (source, said) = bench.said()
+    assert source == "agent" and said.startswith("Within thirty days. In the box. Really.")
+    assert said.endswith("Really.") and c.MAX_FOUND - 8 < len(said) <= c.MAX_FOUND
+    await bench.put(Heard("what does it cost"))
+    assert bench.service.asked[-1] == ("look_up", "agent_1", "what does it cost")
+
+
+@pytest.mark.parametrize("problem", [None, Unavailable("away"), Declined(404, "NOT_FOUND", "no")])
+async def test_what_no_document_holds_is_said_so(begin: Begin, problem: Exception | None) -> None:
+    bench = await begin()
+    bench.stage.free = True
+    bench.service.problem = problem
+    await bench.put(Heard("what does it cost"))
+    assert bench.said()[-1] == ("agent", "I do not know.")
+
+
+async def test_who_has_the_tool_looks_up_what_no_rule_knows(begin: Begin) -> None:
+    searching = await begin(replace(CALL, looks_up=True))
+    plain = await begin()
+    for bench in (searching, plain):
+        bench.stage.free = True
+        bench.service.found = "Blue."
+        await bench.put(UserMessage("Which colour is it?"))
+    assert searching.said()[-1] == ("agent", "Blue.")
+    assert searching.service.asked == [("look_up", "agent_1", "Which colour is it?")]
+    assert plain.said()[-1] == ("agent", "Pardon?")
+    assert plain.service.asked == []
+    # What a rule knows is not looked up, nor what was not understood.
+    await searching.put(Heard("when are you open"))
+    await searching.put(Heard(""))
+    searching.service.found = ""
+    await searching.put(UserMessage("Is it heavy?"))
+    assert [text for source, text in searching.said() if source == "agent"][1:] == [
+        "From nine to five. Every day.", "Pardon?", "Pardon?",
+    ]  # fmt: skip
+    assert len(searching.service.asked) == 2
+
+
+async def test_a_search_ends_with_whoever_speaks_meanwhile(begin: Begin) -> None:
+    bench = await begin()
+    bench.service.gate = asyncio.Event()
+    await bench.put(Heard("what does it cost"))
+    await bench.put(SpeechBegan(), Heard("when are you open"))
+    assert bench.stage.told("transcript", final=False) == [("agent", "From nine to five.")]
+    assert bench.said() == [
+        ("user", "what does it cost"),
+        ("user", "when are you open"),
+        ("agent", "From nine to five. Every day."),
+    ]
+
+
 async def test_calls_back_whoever_called_and_says_when_it_cannot(begin: Begin) -> None:
     bench = await begin()
     await bench.put(Heard("call me back"))
@@ -482,5 +552,9 @@ def test_sentences_and_parts_of_them() -> None:
     assert c.sentences("  ") == []
     assert c.part_of("one two three four", 0.5) == "one two"
     assert c.part_of("one two", 0.0) == ""
+    assert c.beginning(" ") == ""
+    assert c.beginning("One. " + "x" * c.MAX_FOUND) == "One."
+    assert c.beginning("ab " * c.MAX_FOUND) == ("ab " * c.MAX_FOUND)[: c.MAX_FOUND - 2].strip()
+    assert c.beginning("x" * 500) == "x" * c.MAX_FOUND
     assert c.shortened(bytes(2000)) == bytes(2000)
     assert script.words_of("Don't — STOP, 5!") == ["don't", "stop"]

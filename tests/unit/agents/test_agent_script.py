@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from telephony.agents import script
-from telephony.agents.script import CallBack, End, Rule, Script, Silence, Transfer
+from telephony.agents.script import CallBack, End, LookUp, Rule, Script, Silence, Transfer
 from telephony.base.errors import BadInput
 
 TEXT = """
@@ -27,6 +27,10 @@ rules:
     do: {transfer: {to: "sip:sales@example.org", warm: true}}
   - hear: call me back
     do: {callback: {after: 60, to: "+12025550199", reason: asked}}
+  - hear: what does it cost
+    do: look_up
+  - hear: may I give it back
+    do: {look_up: " refunds "}
 otherwise: Pardon?
 silence: {after: 5, say: "Still there?", times: 1, end: false}
 """
@@ -44,6 +48,8 @@ def test_a_whole_script() -> None:
         Transfer("+12025550123"),
         Transfer("sip:sales@example.org", warm=True),
         CallBack(after=60, to="+12025550199", reason="asked"),
+        LookUp(),
+        LookUp("refunds"),
     ]
     assert made.rules[3].failed == "Nobody is there."
     # Each once, however many rules have it.

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
+from telephony.accounts.agents import Agent, Builtin, Hook, Source, Tool
 from telephony.agents import dispatched, environment
 from telephony.agents.dispatched import DispatchedCall
 from telephony.base.errors import BadInput, ConfigError
 from telephony.calls.call import Call
 from telephony.calls.dispatching import Brief, dispatch_metadata
+from telephony.calls.orders import Conversation
 from telephony.calls.outcome import Status
 from telephony.calls.state import Direction
+from telephony.switchboard import briefing
 
 NEEDED = {
     "LIVEKIT_URL": "ws://127.0.0.1:7880",
@@ -137,6 +140,39 @@ def test_the_first_message_is_none_or_empty_or_words() -> None:
     assert told(agent={"first_message": None}).first_message is None
     assert told(agent={"first_message": ""}).first_message == ""
     assert told(agent={}).first_message is None
+
+
+def test_it_looks_up_where_it_has_the_tool() -> None:
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+
+    def looks_up(source: Source) -> bool:
+        tool = Tool(
+            id="tool_1",
+            organization="org_a",
+            agent="agent_1",
+            name="whatever_it_is_called",
+            description="Looks up.",
+            parameters={},
+            source=source,
+            created_at=now,
+            updated_at=now,
+        )
+        agent = Agent(
+            id="agent_1",
+            organization="org_a",
+            name="Ada",
+            system_prompt="Be kind.",
+            language="en",
+            created_at=now,
+            updated_at=now,
+        )
+        return told(tools=list(briefing.brief(Conversation(), agent, [tool], {}).tools)).looks_up
+
+    assert looks_up(Builtin("search_knowledge_base"))
+    assert not looks_up(Builtin("end_call"))
+    assert not looks_up(Hook(url="https://x.example/search_knowledge_base"))
+    for odd in (None, 5, ["x"], [{}], [{"source": "x"}], {"source": 1}):
+        assert not told(tools=odd).looks_up
 
 
 def test_a_dispatch_may_say_little_and_say_it_wrong() -> None:

@@ -9,11 +9,12 @@ import pytest
 
 from telephony.accounts.knowledge import MAX_UPLOAD
 from telephony.accounts.model import DEFAULT_ORGANIZATION
+from telephony.agents.service import ServiceClient
 from telephony.api import knowledge
 from telephony.base.clock import iso
 from tests.unit.knowledge.documents import bomb, pdf, word
 
-from .conftest import FOREIGN_KEY
+from .conftest import FOREIGN_KEY, KEY
 
 TEXT = b"# Hours\n\nWe are open from nine to five.\n"
 MARKDOWN = "text/markdown"
@@ -46,11 +47,11 @@ def path_of(made: Any) -> str:
 
 
 async def ended(api: Any, made: Any) -> Any:
-    """The row once it was read."""
+    """The row once it was read, and its bytes are gone: they go after the row is written."""
     async with asyncio.timeout(30):
         while True:
             row = (await api.get(path_of(made))).body
-            if row["status"] in ("ready", "failed"):
+            if row["status"] in ("ready", "failed") and row["id"] not in files(api):
                 return row
             await asyncio.sleep(0.02)
 
@@ -115,6 +116,9 @@ async def test_a_document_from_its_row_to_what_an_agent_finds(api: Any, base: st
              "text": "We are open from nine to five."}
         ]
     }  # fmt: skip
+    async with ServiceClient(api.base, KEY, "s", attempts=1) as worker:
+        assert await worker.look_up("agent_1", "When are you open?") == found.text
+        assert await worker.look_up("agent_1", "shut") == ""
     assert (await api.get(asked, key=FOREIGN_KEY)).status == 404
     assert (await api.get("/v1/agents/agent_1/knowledge?query=shut")).body == {"passages": []}
     assert (await api.ask("DELETE", path_of(made))).body == {"deleted": True}
