@@ -84,6 +84,7 @@ TABLE: dict[Case, str] = {
     agents.an_agent_comes_back_as_it_was_written: (
         "agents.create agents.get agents.list agents.update agents.delete"
     ),
+    agents.an_agents_hooks_are_endpoints: "webhooks.list webhooks.get",
     agents.the_last_agent_stays: "agents.delete",
     agents.an_agent_has_a_number: "agents.attach_phone_number agents.detach_phone_number",
     agents.an_agents_tools_come_and_go: (

@@ -103,6 +103,30 @@ async def an_agent_comes_back_as_it_was_written(world: World) -> None:
         await world.call.not_found("agents.delete", gone)
 
 
+async def an_agents_hooks_are_endpoints(world: World) -> None:
+    agent = await made(world, webhooks=FULL["webhooks"])
+
+    async def there() -> dict[str, Any]:
+        rows = await world.call("webhooks.list")
+        return {row.url: row for row in rows if agent.id in row.agent_ids}
+
+    found = await there()
+    pre, post = found["https://crm.example.com/pre"], found["https://crm.example.com/post"]
+    assert pre.legacy_managed is post.legacy_managed is True
+    assert (pre.events, post.events) == (["call.pre_call"], ["call.report"])
+    assert (pre.timeout_ms, pre.has_custom_signing_secret, pre.all_agents) == (8000, True, False)
+    assert [(h.name, h.configured) for h in pre.auth_headers] == [("X-Key", True)]
+    assert await world.call("webhooks.get", pre.id) == pre
+    for name, more in (("update", ({"name": "x"},)), ("delete", ())):
+        error = await world.call.fails(f"webhooks.{name}", pre.id, *more)
+        assert (error.status, error.code) == (409, "LEGACY_MANAGED")
+    await world.call("agents.update", agent.id, {"webhooks": {"pre_call": None}})
+    assert set(await there()) == {post.url}
+    await world.call.not_found("webhooks.get", pre.id)
+    assert await world.call("agents.delete", agent.id) is True
+    assert await there() == {}
+
+
 async def the_last_agent_stays(world: World) -> None:
     last = await made(world, name="Last")
     for agent in await world.call("agents.list"):
