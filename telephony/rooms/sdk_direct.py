@@ -69,7 +69,8 @@ class Post:
         self.proto: Any = ffi_pb2
         self.native_stream = audio_frame_pb2.AudioStreamType.AUDIO_STREAM_NATIVE
         self.client: Any = FfiClient.instance
-        self.lib: Any = self.client._ffi_lib
+        self._lib: Any = self.client._ffi_lib
+        self.held: Any = _holding(self._lib)
         queue: Any = self.client.queue
         self._stock = queue.put
         # Another of us in this process (tests) stands behind us, and gets what is not ours.
@@ -107,7 +108,8 @@ class Post:
 
     def close_ear(self, handle: int) -> None:
         self._ears.pop(handle, None)
-        self.drop(handle)
+        # It may wait for a thread that has a frame for us, and so for the lock.
+        self._lib.livekit_ffi_drop_handle(handle)
 
     def expect(self, source: int, done: Callable[[str], None]) -> None:
         """Captures with this id are told of there."""
@@ -117,8 +119,8 @@ class Post:
         self._mouths.pop(source, None)
 
     def drop(self, handle: int) -> None:
-        """Give a handle back to the SDK."""
-        self.lib.livekit_ffi_drop_handle(ctypes.c_uint64(handle))
+        """Give a buffer or an answer back to the SDK."""
+        self.held.livekit_ffi_drop_handle(handle)
 
     def entered(self, room: Any) -> None:
         queue, handle = getattr(room, "_ffi_queue", None), getattr(room, "_ffi_handle", None)
@@ -163,6 +165,19 @@ class Post:
         self._stock(event)
 
 
+def _holding(lib: Any) -> Any:
+    """The same library, called without letting go of the interpreter's lock.
+
+    A request that hands a frame over, and a handle that is given back, take microseconds; to let
+    the lock go for them means to queue for it behind every thread of the SDK that has a frame.
+    """
+    held = ctypes.PyDLL(lib._name, handle=lib._handle)
+    for name in ("livekit_ffi_request", "livekit_ffi_drop_handle"):
+        mine, stock = getattr(held, name), getattr(lib, name)
+        mine.argtypes, mine.restype = stock.argtypes, stock.restype
+    return held
+
+
 class DirectMouth:
     """Hands frames over by their address; nobody waits for the answer."""
 
@@ -205,7 +220,7 @@ class DirectMouth:
             at += self._frame
         data, size = self._order_for(slot, at)
         self._waiting += 1
-        handle = self._post.lib.livekit_ffi_request(
+        handle = self._post.held.livekit_ffi_request(
             data, size, ctypes.byref(self._answer), ctypes.byref(self._size)
         )
         self._post.drop(handle)
