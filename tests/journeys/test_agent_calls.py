@@ -7,6 +7,8 @@ the recording's channels.
 from __future__ import annotations
 
 import asyncio
+import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from telephony.testing.participant import Participant, Samples
 from telephony.testing.softphone import PhoneCall, Softphone
 from telephony.testing.words import recognise
 from tests.interop.baresip import RATE, Baresip
-from tests.interop.service import KEY, Service, free_port, how, types
+from tests.interop.service import KEY, Service, eventually, free_port, how, types
 
 NAME = "telephone-test"
 OURS = "+12025550177"
@@ -288,3 +290,52 @@ async def test_a_worker_that_dies_in_a_call_is_followed_by_one_that_does_not_gre
         ("user", ASKED),
         ("agent", HOURS),
     ]
+
+
+DOCUMENT = b"# Refunds\n\nMoney comes back within thirty days.\n"
+
+
+def learned(service: Service, made: str) -> None:
+    """The agent has a document, and the tool with which to look things up."""
+    api = service.api
+    (base,) = api.get(f"/v1/knowledge-bases?agentId={made}")
+    documents = f"/v1/knowledge-bases/{base['id']}/documents"
+    said = {"filename": "faq.md", "contentType": "text/markdown", "sizeBytes": len(DOCUMENT)}
+    upload = api.post(documents, said)
+    put = upload["upload"]
+    request = urllib.request.Request(put["url"], DOCUMENT, put["headers"], method="PUT")
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        assert reply.status == 200
+    document = f"{documents}/{upload['document']['id']}"
+    api.post(f"{document}/finalize")
+    eventually("the document", lambda: api.get(document)["status"] == "ready")
+    tool = {
+        "name": "look_up",
+        "description": "Looks things up.",
+        "parameters": {"type": "object"},
+        "source": {"kind": "builtin", "name": "search_knowledge_base"},
+    }
+    api.post(f"/v1/agents/{made}/tools", tool)
+
+
+async def test_what_somebody_writes_is_looked_up(service: Service, worker: AgentWorker) -> None:
+    api = service.api
+    agent = {"name": "Shop", "systemPrompt": PROMPT, "firstMessage": GREETING}
+    made = await asyncio.to_thread(api.post, "/v1/agents", {**agent, "intent": {"language": "en"}})
+    await asyncio.to_thread(learned, service, made["id"])
+    session = await asyncio.to_thread(api.post, "/v1/sessions", {"agentId": made["id"]})
+    async with Participant(session["livekitUrl"], session["conversationToken"]) as browser:
+        await browser.publish()
+
+        def told(words: str) -> bool:
+            final = {"type": "transcript", "source": "agent", "text": words, "isFinal": True}
+            return final in [json.loads(packet.data) for packet in browser.packets]
+
+        await browser.until(lambda: told(GREETING), 30)
+        asked = {"type": "user_message", "text": "Do I get a refund?"}
+        await browser.send(json.dumps(asked).encode())
+        await browser.until(lambda: told("Money comes back within thirty days."), 20)
+        asked = {"type": "user_message", "text": "Is the moon made of cheese?"}
+        await browser.send(json.dumps(asked).encode())
+        await browser.until(lambda: told("Sorry, I did not understand that."), 20)
+    await asyncio.to_thread(api.ended, session["sessionId"])
