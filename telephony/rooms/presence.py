@@ -131,8 +131,8 @@ class Presence:
         self.feed.push(frame)
         mouth = self._mouth
         # What is on its way in two parts may change places in there.
-        if mouth is not None and not mouth.busy and (due := self.feed.due(now)):
-            mouth.speak(due)
+        if mouth is not None and not mouth.busy(now) and (due := self.feed.due(now)):
+            mouth.speak(due, now)
 
     # -- the watch ------------------------------------------------------------------------------
 

@@ -21,12 +21,12 @@ class Mouth(Protocol):
     failed: int
     """Frames that the SDK did not take."""
 
-    @property
-    def busy(self) -> bool:
-        """Whether the last frames are still on their way; two at once may change places."""
+    def busy(self, now: float) -> bool:
+        """Whether the last frames are still on their way; two at once may change places.
+        ``now``: monotonic seconds."""
         ...
 
-    def speak(self, frames: list[Samples]) -> None:
+    def speak(self, frames: list[Samples], now: float) -> None:
         """Say these, int16, behind what is queued."""
         ...
 

@@ -27,6 +27,8 @@ SLOTS = 16
 """Buffers of a mouth in turn: the SDK may read one a little after it was handed over."""
 MOST = 16
 """Frames handed over at once."""
+BEGUN = 0.01
+"""Seconds after which the SDK has begun with frames that were handed over."""
 OURS = 1 << 62
 """From here on ids of captures are ours."""
 
@@ -191,6 +193,7 @@ class DirectMouth:
         self._slot = 0
         self._id = post.name()
         self._waiting = 0
+        self._at = 0.0
         order = post.proto.FfiRequest()
         capture = order.capture_audio_frame
         capture.source_handle = self._source._ffi_handle.handle
@@ -205,11 +208,11 @@ class DirectMouth:
         post.expect(self._id, self._done)
         self._open = True
 
-    @property
-    def busy(self) -> bool:
-        return self._waiting > 0
+    def busy(self, now: float) -> bool:
+        # After that it has begun, whatever keeps the answer.
+        return self._waiting > 0 and now - self._at < BEGUN
 
-    def speak(self, frames: list[Samples]) -> None:
+    def speak(self, frames: list[Samples], now: float) -> None:
         if not self._open or not frames:
             return
         slot, self._slot = self._slot, (self._slot + 1) % SLOTS
@@ -220,6 +223,7 @@ class DirectMouth:
             at += self._frame
         data, size = self._order_for(slot, at)
         self._waiting += 1
+        self._at = now
         handle = self._post.held.livekit_ffi_request(
             data, size, ctypes.byref(self._answer), ctypes.byref(self._size)
         )

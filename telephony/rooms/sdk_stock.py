@@ -15,7 +15,7 @@ from telephony.rooms.feed import QUEUE
 log = structlog.get_logger("telephony.rooms")
 
 FRAME_MS = 20
-CAPACITY = 10
+CAPACITY = 25
 """Frames that a stream keeps; without it the SDK's queue has no end."""
 MOST = 16
 """Frames that wait to be captured."""
@@ -39,11 +39,10 @@ class StockMouth:
         self._frames: asyncio.Queue[Samples] = asyncio.Queue()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
-    @property
-    def busy(self) -> bool:
+    def busy(self, now: float) -> bool:
         return self._frames.qsize() > MOST
 
-    def speak(self, frames: list[Samples]) -> None:
+    def speak(self, frames: list[Samples], now: float) -> None:
         for frame in frames:
             self._frames.put_nowait(frame)
 
