@@ -124,7 +124,10 @@ class RoomServer:
     async def _ask(self, call: Callable[[api.LiveKitAPI], Awaitable[Any]]) -> Any:
         if self._api is None:
             timeout = aiohttp.ClientTimeout(total=self._seconds)
-            self._api = api.LiveKitAPI(self.url, self._key, self._secret, timeout=timeout)
+            # A request that is sent again by the library could call a second agent.
+            self._api = api.LiveKitAPI(
+                self.url, self._key, self._secret, timeout=timeout, failover=False
+            )
         try:
             answer = await call(self._api)
         except api.TwirpError as error:
