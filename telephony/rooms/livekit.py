@@ -9,13 +9,14 @@ tick; nothing polls for a call of its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import structlog
 
 from telephony.base.clock import Clock
-from telephony.base.errors import Busy
+from telephony.base.errors import Busy, TelephonyError
 from telephony.calls.meeting import Dispatch, Meeting
 from telephony.calls.ports import Emit, Media
 from telephony.media.config import TICK_MS
@@ -29,6 +30,8 @@ from telephony.rooms.staying import Staying
 
 log = structlog.get_logger("telephony.rooms")
 
+ASK_SECONDS = 2.0
+"""Between two questions to a server that did not answer."""
 AGENTS = "agents"
 """Identity of the seat in the room of this process."""
 
@@ -83,6 +86,7 @@ class LiveKitRooms:
         self._links: dict[str, Link] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._faulty: set[str] = set()
         self._began = 0.0
 
@@ -97,7 +101,7 @@ class LiveKitRooms:
             link.close()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=5.0)
-        for task in self._tasks:
+        for task in [*self._tasks, *([self._asking] if self._asking is not None else [])]:
             task.cancel()
         await self._host.stop()
         await self.server.close()
@@ -105,6 +109,9 @@ class LiveKitRooms:
     # -- calls.ports.AgentRooms -----------------------------------------------------------------
 
     def ready(self) -> str | None:
+        if self.server.problem and self._asking is None and self._loop is not None:
+            # Nobody calls an agent while none can be called: somebody else must find out.
+            self._asking = self._loop.create_task(self._ask())
         return self._host.ready() or self.server.problem or None
 
     def meet(self, meeting: Meeting, media: Media, emit: Emit) -> Link:
@@ -116,6 +123,15 @@ class LiveKitRooms:
         self.entered += 1
         link.begin()
         return link
+
+    async def _ask(self) -> None:
+        """Until the server answers again."""
+        while self.server.problem:
+            with contextlib.suppress(TelephonyError):
+                await self.server.exists("is-there-anybody")
+            if self.server.problem:
+                await asyncio.sleep(ASK_SECONDS)
+        self._asking = None
 
     async def dispatch(self, room: str, dispatch: Dispatch) -> None:
         await self.server.dispatch(room, dispatch)

@@ -15,7 +15,7 @@ LOOK_SECONDS = 0.5
 DEAD_SECONDS = 3.0
 """Without a packet for so long. With the looks before it, and what the SDK makes up for a while,
 noticed within 4.5 s."""
-PAUSE_SECONDS = 2.4
+PAUSE_SECONDS = 1.0
 """Who was seen to send is not asked after for so long: the question costs a millisecond."""
 OURSELVES = ""
 """Key of our own track, which is looked at where there is nobody else's."""

@@ -221,3 +221,13 @@ async def test_a_server_that_was_never_there(open_hall: MakeHall, monkeypatch) -
     assert (await call.until(e.RoomLeft)).reason == "lost"
     assert hall.rooms.ready() is not None
     assert call.names.count("RoomLeft") == 1
+    # It is asked again, though nobody calls an agent meanwhile.
+    hall.server.start()
+    try:
+        async with asyncio.timeout(15):
+            while hall.rooms.ready() is not None:
+                await asyncio.sleep(0.1)
+        again = await hall.call()
+        await again.until(e.RoomJoined)
+    finally:
+        hall.server.stop()
