@@ -212,7 +212,9 @@ async def test_a_token_that_expired_in_mid_call_is_followed_by_a_fresh_one(
     assert call.of(e.RoomLeft) == []
 
 
-async def test_a_server_that_was_never_there(open_hall: MakeHall, monkeypatch) -> None:
+async def test_a_server_that_was_never_there(
+    open_hall: MakeHall, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(links, "HEAL_SECONDS", 3.0)
     hall = await open_hall(LiveKit())
     call = await hall.call()
