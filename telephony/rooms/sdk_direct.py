@@ -49,6 +49,7 @@ def unfit() -> str:
         for name in ("livekit_ffi_request", "livekit_ffi_drop_handle"):
             if not hasattr(client._ffi_lib, name):
                 return f"it has no {name}"
+        _holding(client._ffi_lib)
         order = ffi_pb2.FfiRequest()
         order.capture_audio_frame.request_async_id = OURS
         order.capture_audio_frame.buffer.data_ptr = 1
@@ -56,7 +57,7 @@ def unfit() -> str:
         event = ffi_pb2.FfiEvent()
         _ = event.audio_stream_event.frame_received.frame.info.samples_per_channel
         _ = event.audio_stream_event.stream_handle, event.room_event.room_handle
-    except (AttributeError, ImportError, ValueError, TypeError) as error:
+    except (AttributeError, ImportError, ValueError, TypeError, OSError) as error:
         return f"{type(error).__name__}: {error}"
     return ""
 
