@@ -50,3 +50,16 @@ def test_a_traceback_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(line)
     assert told["level"] == "error"
     assert "ValueError: lost" in told["exception"]
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_a_traceback_shows_no_variable(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", form)
+    secret = "".join(["hun", "ter", "2"])
+    try:
+        raise ValueError(str(len(secret)))
+    except ValueError:
+        structlog.get_logger("x").exception("a task failed")
+    said = capsys.readouterr().err
+    assert "ValueError: 7" in said
+    assert secret not in said
