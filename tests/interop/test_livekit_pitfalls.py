@@ -240,7 +240,7 @@ async def test_a_dead_peer_is_missed_by_our_own_watch_only(livekit: LiveKit, roo
                 await process.wait()
 
 
-async def test_who_is_still_in_a_deleted_room_is_told_and_by_its_own_event(
+async def test_who_is_still_in_a_deleted_room_is_told_by_its_own_event(
     livekit: LiveKit, room: str
 ) -> None:
     asking = livekit.api()
@@ -251,11 +251,10 @@ async def test_who_is_still_in_a_deleted_room_is_told_and_by_its_own_event(
         ):
             await caller.publish()
             await agent.until(lambda: agent.comings or agent.room.remote_participants)
-            before = list(agent.comings)
             await asking.room.delete_room(api.DeleteRoomRequest(room=room))
+            # Whether it also hears that the other one left is a race: nobody may count on either.
             await agent.until(lambda: agent.over)
             assert agent.over == "ROOM_DELETED"
-            assert "-caller" not in agent.comings[len(before) :]
     finally:
         await asking.aclose()
 
